@@ -1,0 +1,76 @@
+/**
+ * The page of events, as types. This one map types `on()` and the emitter alike; the reference page is held against it.
+ */
+
+/** Payloads of the events of one task. `R` is the handler's result. */
+export interface TaskEvents<R = unknown> {
+  /** A worker began an attempt. */
+  active: { id: string; attempt: number }
+  /** The handler reported progress: the first ten reports of a run at once, then at most one per 100 ms, the last always. */
+  progress: { id: string; progress: Progress }
+  /** The handler's result was stored. `duration`: whole ms of this attempt, handler and middleware. */
+  completed: { id: string; result: R; duration: number; attempt: number }
+  /** An attempt failed, once per failed attempt. `error`: the message, at most 4 KiB. */
+  failed: { id: string; error: string; attempt: number; willRetry: boolean }
+  /** The failed attempt will be followed by another one. */
+  retrying: { id: string; attempt: number; nextAttempt: number; error: string }
+  /** A worker vanished under the job. `count`: stalls in this life of the job. */
+  stalled: { id: string; count: number; action: StallAction }
+  /** The job was cancelled. There is no `reason` key where none was given. */
+  cancelled: { id: string; reason?: string }
+}
+
+export type StallAction = "recovered" | "failed"
+/** What `ctx.progress()` takes. */
+export type Progress = number | object
+export type TaskEventName = keyof TaskEvents
+export type AppTaskEventName = `task:${TaskEventName}`
+
+/** Events of the whole app: each task event with `task` added, and the life of the workers. */
+export type AppEvents = {
+  [K in TaskEventName as `task:${K}`]: { task: string } & TaskEvents[K]
+} & {
+  "worker:ready": undefined
+  "worker:error": Error
+  "worker:closing": undefined
+}
+export type AppEventName = keyof AppEvents
+
+/** The second argument of every task-event listener. */
+export interface EventMeta {
+  /** When the transition happened, server time, ms since the epoch. */
+  readonly timestamp: number
+  /** Number of the transition within its task, rising by one each. */
+  readonly seq: number
+  /** The app instance (process) that made the transition. */
+  readonly instance: string
+  /** True where the result was too large for the event and its job was gone before it could be fetched. */
+  readonly resultTruncated?: true
+}
+
+export const taskEventNames = [
+  "active",
+  "progress",
+  "completed",
+  "failed",
+  "retrying",
+  "stalled",
+  "cancelled",
+] as const satisfies readonly TaskEventName[]
+
+export const workerEventNames = ["worker:ready", "worker:error", "worker:closing"] as const
+
+export const appEventNames = [
+  ...taskEventNames.map((name): AppTaskEventName => `task:${name}`),
+  ...workerEventNames,
+] as const satisfies readonly AppEventName[]
+
+/** What went wrong, on `worker:error` and as the label `kind` of `taskora.worker.errors`. */
+export type WorkerErrorKind =
+  | "connection"
+  | "listener"
+  | "events_lost"
+  | "script"
+  | "observer"
+  | "dispatch"
+  | "other"

@@ -1,0 +1,296 @@
+import type { Progress, StallAction, WorkerErrorKind } from "./events.ts"
+
+/**
+ * The one seam between the engine and telemetry. The engine imports neither OpenTelemetry nor prom-client; it calls
+ * observers. Every transition is reported in exactly one process: the one whose script call made it.
+ *
+ * An observer that throws never disturbs a job: it is reported once on `worker:error` and counted.
+ * All hooks are optional; one that is missing costs nothing.
+ */
+export interface Observer {
+  /** Names the observer in `taskora.observer.errors` and in messages. */
+  readonly name: string
+  /** Given once, by `createTaskora`: facts that the engine keeps and an observer reads when it needs them. */
+  source?(source: Source): void
+  /** Called at start(), listen() or the first dispatch, whichever is first, and awaited by start() and listen(). */
+  open?(): Promise<void> | void
+  /** Called at the end of close(), after the last transition. Bounded by the app's close timeout. */
+  close?(): Promise<void> | void
+  /** Called as user code dispatches, in its context. Returns the headers to store with the job(s). */
+  dispatching?(dispatch: Dispatch): JobHeaders | readonly JobHeaders[] | undefined
+  /**
+   * Runs one attempt: `run` holds everything of the user's (middleware, handler, onCancel, backoff, serializer), and
+   * must be called exactly once, synchronously, its value returned unchanged. What context it runs in is up to the observer.
+   */
+  attempt?<T>(attempt: Attempt, run: () => T): T
+  /** Something happened, and this process made it happen. */
+  transition?(transition: Transition): void
+  /** Wraps the engine's own I/O: `run` must be called exactly once, synchronously, its promise returned. */
+  storeCall?<T>(call: StoreCall, run: () => Promise<T>): Promise<T>
+}
+
+/** Small strings that travel with a job, such as `traceparent`, `tracestate` and `baggage`. At most 8 KiB in all. */
+export type JobHeaders = Readonly<Record<string, string>>
+
+export type TraceRelation = "auto" | "parent" | "link"
+
+/** One call of `dispatch` (count 1) or `dispatchMany`. The same object comes back in `dispatched` and `rejected`. */
+export interface Dispatch {
+  readonly task: string
+  /** Absent where there are several. */
+  readonly id?: string
+  readonly count: number
+  readonly many: boolean
+  readonly delayMs: number
+  readonly priority: number
+  readonly relation?: TraceRelation
+}
+
+/** Names a position in a trace, in W3C's terms (lower-case hex). */
+export interface TracePoint {
+  readonly traceId: string
+  readonly spanId: string
+  readonly sampled: boolean
+}
+
+/** One run of a job, from its claim to the answer of its settlement. The same object is in each of its transitions. */
+export interface Attempt {
+  readonly task: string
+  readonly id: string
+  /** From 1. */
+  readonly attempt: number
+  readonly maxAttempts: number
+  readonly priority: number
+  /** Server times, ms since the epoch. `lifeStart`: created, due, or revived. */
+  readonly createdAt: number
+  readonly eligibleAt: number
+  readonly claimedAt: number
+  readonly lifeStart: number
+  readonly delayMs: number
+  /** `eligibleAt` to `claimedAt`, never negative, ms. */
+  readonly waitMs: number
+  readonly payloadBytes: number
+  /** What `dispatching` returned when the job was dispatched. */
+  readonly headers: JobHeaders
+  /** `traceparent` of this job's previous run, where it is known. */
+  readonly previousRun?: string
+  /** When the previous run ended, server time; known where there was one that failed. */
+  readonly previousEndedAt?: number
+  /** From the task's options or the dispatch, the narrower one. */
+  readonly relation?: TraceRelation
+  /** The app instance. */
+  readonly worker: string
+  /** Filled by a tracing observer before any other hears of the attempt; metrics read exemplars here. */
+  trace?: TracePoint
+}
+
+export type FailureCause = "error" | "timeout" | "stalled" | "other"
+export type RejectReason =
+  | "serialization"
+  | "too_large"
+  | "validation"
+  | "connection"
+  | "store_full"
+  | "unconfirmed"
+  | "other"
+
+export type Transition =
+  | {
+      readonly kind: "dispatched"
+      readonly dispatch: Dispatch
+      readonly stored: number
+      readonly duplicates: number
+      readonly payloadBytes: readonly number[]
+    }
+  | {
+      readonly kind: "rejected"
+      readonly dispatch: Dispatch
+      readonly count: number
+      readonly reason: RejectReason
+      readonly error: Error
+    }
+  | { readonly kind: "active"; readonly attempt: Attempt }
+  | { readonly kind: "progress"; readonly attempt: Attempt; readonly progress: Progress }
+  | (Outcome & { readonly kind: "completed"; readonly resultBytes: number; readonly totalMs: number })
+  | (Outcome & {
+      readonly kind: "failed"
+      readonly cause: FailureCause
+      /** Class name of what was thrown. */
+      readonly errorType: string
+      readonly error: unknown
+      readonly willRetry: boolean
+      /** Where it retries: backoff to the next attempt. */
+      readonly delayMs?: number
+      /** Where it does not: `lifeStart` to now. */
+      readonly totalMs?: number
+    })
+  /** Follows the `failed` with `willRetry` of the same attempt. */
+  | {
+      readonly kind: "retrying"
+      readonly attempt: Attempt
+      readonly nextAttempt: number
+      readonly delayMs: number
+    }
+  | (Outcome & { readonly kind: "cancelled"; readonly reason?: string; readonly totalMs: number })
+  /** Handed back at shutdown; the same attempt number runs again. */
+  | (Outcome & { readonly kind: "released" })
+  /** The lease was lost; somebody else decided what became of the job. In no sum. */
+  | (Outcome & { readonly kind: "lost" })
+  /** Cancelled by this process's `cancel()` while no worker held it; `active` when the request of a lost lease was honoured by recovery. */
+  | {
+      readonly kind: "removed"
+      readonly task: string
+      readonly id: string
+      readonly state: "waiting" | "delayed" | "active"
+      readonly reason?: string
+      readonly totalMs: number
+      /** Attempts started; 0 for a job that never ran. */
+      readonly attempts: number
+      readonly headers: JobHeaders
+      readonly previousRun?: string
+    }
+  /** A cancel of an active job was asked for by this process (`cancel()` answered "requested"). */
+  | {
+      readonly kind: "cancel requested"
+      readonly task: string
+      readonly id: string
+      readonly headers: JobHeaders
+      readonly previousRun?: string
+    }
+  /** Recovery found a lease that had run out. `failed`: the job failed for good (attempts.failed{StalledError}, jobs.failed{stalled} too). */
+  | {
+      readonly kind: "stalled"
+      readonly task: string
+      readonly id: string
+      readonly action: StallAction
+      readonly count: number
+      /** The attempt that was running. */
+      readonly attempt: number
+      readonly headers: JobHeaders
+      /** `traceparent` of the lost run, where it is known. */
+      readonly previousRun?: string
+      /** The lease's deadline to its recovery. */
+      readonly recoveryMs: number
+      readonly totalMs: number
+    }
+  | { readonly kind: "worker ready"; readonly tasks: readonly string[] }
+  | { readonly kind: "worker closing" }
+  | { readonly kind: "worker closed" }
+  | { readonly kind: "worker error"; readonly error: Error; readonly errorKind: WorkerErrorKind }
+  /** Entries handed to this process's listeners; `lagMs`: transition to delivery, by an estimated offset of the server's clock. */
+  | { readonly kind: "delivered"; readonly task: string; readonly count: number; readonly lagMs: number }
+  | { readonly kind: "events lost"; readonly task: string; readonly lost: number }
+  | { readonly kind: "observer error"; readonly observer: string }
+  /** A line of `ctx.log`. */
+  | {
+      readonly kind: "log"
+      readonly attempt: Attempt
+      readonly level: LogLevel
+      readonly message: string
+      readonly meta?: unknown
+    }
+
+export type LogLevel = "info" | "warn" | "error"
+
+interface Outcome {
+  readonly attempt: Attempt
+  /** Handler and middleware of this attempt by the monotonic clock, ms with fractions; at a timeout, the timeout. */
+  readonly durationMs: number
+}
+
+export interface StoreCall {
+  /** The script's name, or `read` / `wait` for the blocking waits, or `connect`. */
+  readonly script: string
+  readonly blocking: boolean
+  /** Set on calls that dispatch or settle: how many jobs they carry. */
+  readonly task?: string
+}
+
+/** What the engine knows and observers may read, at any time, without cost to a job. */
+export interface Source {
+  /** This app instance, unique among all processes. */
+  readonly instance: string
+  readonly version: string
+  readonly adapter: "redis" | "memory"
+  /** The user's prefix, or "". */
+  readonly prefix: string
+  readonly clock: { now(): number; monotonic(): number }
+  readonly startedAt: number
+  /** Where the store is, for `server.address`; absent for the embedded engine. */
+  server(): { readonly address?: string; readonly port?: number }
+  tasks(): readonly TaskFacts[]
+  /** Called whenever a task is declared, also for those declared before. */
+  onTask(listener: (task: TaskFacts) => void): void
+  /** Slots of this process's workers, per task with a handler. */
+  slots(): readonly SlotUse[]
+  /** True while commands can be sent to the store. */
+  connected(): boolean
+  /** True when workers run, or when the app has none to run and is connected. */
+  ready(): boolean
+  /** One read of the whole queue for everybody: single flight, at most 1 s old; undefined if the store did not answer within `timeoutMs`. */
+  queue(timeoutMs: number): Promise<QueueSnapshot | undefined>
+}
+
+export interface TaskFacts {
+  readonly name: string
+  /** True where this process runs it. */
+  readonly handled: boolean
+  readonly owner?: string
+  readonly runbook?: string
+  readonly timeoutMs: number
+  readonly objectives?: Objectives
+}
+
+/** Objectives of a task, as resolved from the user's options. */
+export interface Objectives {
+  readonly success?: number
+  readonly wait?: { readonly withinMs: number; readonly target: number }
+  readonly duration?: { readonly withinMs: number; readonly target: number }
+}
+
+export interface SlotUse {
+  readonly task: string
+  readonly busy: number
+  readonly idle: number
+  /** Held by handlers that go on after their attempt was settled. */
+  readonly abandoned: number
+}
+
+export interface QueueSnapshot {
+  /** Server time of the read. */
+  readonly at: number
+  readonly tasks: readonly TaskQueue[]
+  /** Live worker processes in the cluster. */
+  readonly workers: number
+}
+
+export interface TaskQueue {
+  readonly task: string
+  readonly waiting: number
+  readonly delayed: number
+  readonly active: number
+  /** When the oldest job that could run became eligible, ms since the epoch; 0 when there is none. */
+  readonly oldestAt: number
+  /** Live worker processes that run this task. */
+  readonly workers: number
+  /** Every transition ever made, by kind: the counters of `:stats`. */
+  readonly transitions: Readonly<Record<TransitionName, number>>
+}
+
+/** The kinds of transition that `:stats` counts, in the order in which they are shown. */
+export const transitionNames = [
+  "dispatched",
+  "started",
+  "completed",
+  "failed",
+  "attempts_failed",
+  "retried",
+  "stalled_recovered",
+  "stalled_failed",
+  "cancelled_waiting",
+  "cancelled_delayed",
+  "cancelled_active",
+  "released",
+  "promoted",
+] as const
+export type TransitionName = (typeof transitionNames)[number]
