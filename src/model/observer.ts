@@ -39,6 +39,8 @@ export interface Dispatch {
   readonly task: string
   /** Absent where there are several. */
   readonly id?: string
+  /** Those of `dispatchMany`, where they are known this early: for spans of each job. */
+  readonly ids?: readonly string[]
   readonly count: number
   readonly many: boolean
   readonly delayMs: number

@@ -1,0 +1,2 @@
+export { opentelemetry } from "./opentelemetry.ts"
+export type { CaptureOptions, OpenTelemetryOptions, Redact } from "./options.ts"

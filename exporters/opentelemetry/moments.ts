@@ -1,0 +1,106 @@
+import { context, type Link, ROOT_CONTEXT, type Span, SpanKind } from "@opentelemetry/api"
+import type { JobHeaders, Transition } from "../../src/model/observer.ts"
+import { extract, parseTraceparent, positionOf } from "./context.ts"
+import { type SpanAttributes, systemName } from "./conventions.ts"
+import { markFailed, recordFailure } from "./failure.ts"
+import type { Tracing } from "./tracing.ts"
+
+type Kind<K extends Transition["kind"]> = Extract<Transition, { kind: K }>
+
+const longestReason = 1024
+
+/** Spans of what happens to a job outside of its runs, and to the worker itself. */
+export class MomentSpans {
+  readonly #tracing: Tracing
+  #shutdown: Span | undefined
+
+  constructor(tracing: Tracing) {
+    this.#tracing = tracing
+  }
+
+  /** In the trace of the dispatch, made by the process that recovered the job. */
+  recovered(stalled: Kind<"stalled">) {
+    const tracer = this.#tracing.tracer()
+    if (!tracer) return
+    const attributes = this.#tracing.about(stalled.task, "recover", undefined, stalled.id)
+    attributes["messaging.taskora.action"] = stalled.action
+    attributes["messaging.taskora.count"] = stalled.count
+    attributes["messaging.taskora.attempt"] = stalled.attempt
+    attributes["messaging.taskora.recovery_ms"] = stalled.recoveryMs
+    const parent = extract(stalled.headers)
+    const links = linksTo({ previousRun: stalled.previousRun })
+    const span = tracer.startSpan(
+      `recover ${stalled.task}`,
+      { kind: SpanKind.INTERNAL, attributes, links },
+      parent,
+    )
+    if (stalled.action === "failed") markFailed(span, "StalledError")
+    span.end()
+  }
+
+  /**
+   * In the trace of whoever called `cancel()`, linked to the job's. A request that recovery honoured (the job was
+   * active, its worker gone) has no caller in this process: then the job's own trace it is.
+   */
+  cancelled(cancel: Kind<"removed" | "cancel requested">) {
+    const tracer = this.#tracing.tracer()
+    if (!tracer) return
+    const attributes = this.#tracing.about(cancel.task, "cancel", "settle", cancel.id)
+    let parent = context.active()
+    if (cancel.kind === "removed") {
+      attributes["messaging.taskora.state"] = cancel.state
+      attributes["messaging.taskora.reason"] = cancel.reason?.slice(0, longestReason)
+      if (cancel.state === "active") parent = extract(cancel.headers)
+    } else attributes["messaging.taskora.state"] = "active"
+    const span = tracer.startSpan(
+      `cancel ${cancel.task}`,
+      { kind: SpanKind.CLIENT, attributes, links: linksTo(cancel) },
+      parent,
+    )
+    if (cancel.kind === "removed") {
+      const reason: SpanAttributes = { "messaging.taskora.reason": attributes["messaging.taskora.reason"] }
+      span.addEvent("cancelled", reason)
+    }
+    span.end()
+  }
+
+  ready({ tasks }: Kind<"worker ready">) {
+    this.#worker("worker start", tasks)?.end()
+  }
+
+  closing() {
+    this.#shutdown ??= this.#worker("worker shutdown", this.#tracing.tasks)
+  }
+
+  closed() {
+    this.#shutdown?.end()
+    this.#shutdown = undefined
+  }
+
+  failed({ error, errorKind }: Kind<"worker error">) {
+    const span = this.#worker("worker error", undefined)
+    if (!span) return
+    span.setAttribute("messaging.taskora.error_kind", errorKind)
+    recordFailure(span, error.name, error, this.#tracing.options.capture.errors)
+    span.end()
+  }
+
+  /** From the root: what is active while a worker starts, fails or stops is nobody's. */
+  #worker(name: string, tasks: readonly string[] | undefined): Span | undefined {
+    const server = this.#tracing.server()
+    const attributes: SpanAttributes = {
+      "messaging.system.name": systemName,
+      "messaging.client.id": this.#tracing.instance,
+      "server.address": server.address,
+      "server.port": server.port,
+      "messaging.taskora.worker": this.#tracing.instance,
+      "messaging.taskora.tasks": tasks && [...tasks],
+    }
+    return this.#tracing.tracer()?.startSpan(name, { kind: SpanKind.INTERNAL, attributes }, ROOT_CONTEXT)
+  }
+}
+
+function linksTo(job: { readonly headers?: JobHeaders; readonly previousRun?: string | undefined }): Link[] {
+  const positions = [job.headers && positionOf(extract(job.headers)), parseTraceparent(job.previousRun)]
+  return positions.flatMap((position) => (position ? [{ context: position }] : []))
+}

@@ -1,0 +1,77 @@
+import { context, ROOT_CONTEXT } from "@opentelemetry/api"
+import type { Observer, StoreCall, Transition } from "../../src/model/observer.ts"
+import { suppressed } from "./context.ts"
+import { MomentSpans } from "./moments.ts"
+import { type OpenTelemetryOptions, resolveOptions } from "./options.ts"
+import { RunSpans } from "./runs.ts"
+import { SendSpans } from "./sends.ts"
+import { Tracing } from "./tracing.ts"
+
+/**
+ * An observer that makes OpenTelemetry spans and metrics of what the app does, through `@opentelemetry/api` alone:
+ * the SDK is the user's, and may be registered before or after.
+ *
+ * ```ts
+ * createTaskora({ adapter, observers: [opentelemetry()] })
+ * ```
+ * @throws TaskoraError (`INVALID`) for an unknown option or an impossible value
+ */
+export function opentelemetry(options?: OpenTelemetryOptions): Observer {
+  const tracing = new Tracing(resolveOptions(options))
+  const sends = new SendSpans(tracing)
+  const runs = new RunSpans(tracing)
+  const moments = new MomentSpans(tracing)
+  return {
+    name: "opentelemetry",
+    source(source) {
+      tracing.source = source
+    },
+    dispatching: (dispatch) => sends.begin(dispatch),
+    attempt: (attempt, run) => runs.run(attempt, run),
+    transition: (transition) => tell(transition, sends, runs, moments),
+    storeCall: (call, run) => context.with(contextOf(call, tracing.options.storeSpans), run),
+    close() {
+      runs.close()
+      moments.closed()
+    },
+  }
+}
+
+function tell(transition: Transition, sends: SendSpans, runs: RunSpans, moments: MomentSpans) {
+  switch (transition.kind) {
+    case "dispatched":
+      return sends.stored(transition)
+    case "rejected":
+      return sends.rejected(transition)
+    case "active":
+      runs.begin(transition.attempt)
+      return
+    case "progress":
+      return runs.progress(transition)
+    case "completed":
+    case "failed":
+    case "cancelled":
+    case "released":
+    case "lost":
+      return runs.end(transition)
+    case "removed":
+    case "cancel requested":
+      return moments.cancelled(transition)
+    case "stalled":
+      return moments.recovered(transition)
+    case "worker ready":
+      return moments.ready(transition)
+    case "worker closing":
+      return moments.closing()
+    case "worker closed":
+      return moments.closed()
+    case "worker error":
+      return moments.failed(transition)
+  }
+}
+
+/** Where Redis commands are wanted in traces, a dispatch's belongs to its caller, and one of our loops to nobody. */
+function contextOf(call: StoreCall, visible: boolean) {
+  if (!visible) return suppressed
+  return call.task === undefined ? ROOT_CONTEXT : context.active()
+}

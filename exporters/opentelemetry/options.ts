@@ -1,0 +1,104 @@
+import type { MeterProvider, TracerProvider } from "@opentelemetry/api"
+import { type Duration, durationMs, show } from "../../src/model/duration.ts"
+import { TaskoraError } from "../../src/model/errors.ts"
+import type { TraceRelation } from "../../src/model/observer.ts"
+import { checkOptionNames } from "../options.ts"
+import type { ErrorCapture } from "./failure.ts"
+
+/** What `capture.data` may make of a value: something fit to be seen by whoever reads traces, or nothing. */
+export type Redact = (value: object) => string | number | boolean | undefined
+
+export interface CaptureOptions {
+  /** How much of an error goes into spans: message and stack, or the class name alone. Default `"message"`. */
+  readonly errors?: ErrorCapture
+  /** Called with progress that is an object; what it returns is shown. Without it only numbers are. */
+  readonly data?: Redact
+}
+
+/** Options of `opentelemetry()`. */
+export interface OpenTelemetryOptions {
+  /** Instead of the global one, which is followed when it is registered or changes later. */
+  readonly tracerProvider?: TracerProvider
+  /** Instead of the global one, which is followed when it is registered or changes later. */
+  readonly meterProvider?: MeterProvider
+  /**
+   * How a run's span relates to that of the dispatch. `"auto"` (default): child of the dispatch and linked to it, or,
+   * when it became eligible long after, a trace of its own, linked. Tasks and dispatches may say otherwise.
+   */
+  readonly relation?: TraceRelation
+  /** How long after the dispatch, or after the previous run, `"auto"` still joins that trace. Default 1 minute. */
+  readonly linkAfter?: Duration
+  /** A `create` span for each job of `dispatchMany`. Default false. */
+  readonly batchCreates?: boolean
+  /** Let instrumentations of Redis clients see Taskora's own commands. Default false: they would be most of all spans. */
+  readonly storeSpans?: boolean
+  readonly capture?: CaptureOptions
+  /** Record OpenTelemetry metrics. Default true. */
+  readonly metrics?: boolean
+  /** Make spans. Default true; without them the context of dispatches still travels. */
+  readonly traces?: boolean
+}
+
+export interface ResolvedOptions {
+  readonly tracerProvider: TracerProvider | undefined
+  readonly meterProvider: MeterProvider | undefined
+  readonly relation: TraceRelation
+  readonly linkAfterMs: number
+  readonly batchCreates: boolean
+  readonly storeSpans: boolean
+  readonly capture: { readonly errors: ErrorCapture; readonly data: Redact | undefined }
+  readonly metrics: boolean
+  readonly traces: boolean
+}
+
+const defaults = Object.freeze({
+  relation: "auto",
+  linkAfter: "1m",
+  batchCreates: false,
+  storeSpans: false,
+  metrics: true,
+  traces: true,
+}) satisfies OpenTelemetryOptions
+
+const optionNames = [...Object.keys(defaults), "tracerProvider", "meterProvider", "capture"]
+const relations: readonly unknown[] = ["auto", "parent", "link"] satisfies TraceRelation[]
+const where = "opentelemetry()"
+
+/** @throws TaskoraError (`INVALID`) for an unknown name or an impossible value */
+export function resolveOptions(given: OpenTelemetryOptions = {}): ResolvedOptions {
+  checkOptionNames(given, optionNames, where)
+  const options = { ...defaults, ...definedOf(given) }
+  if (!relations.includes(options.relation))
+    impossible("relation", options.relation, '"auto", "parent" or "link"')
+  for (const name of ["batchCreates", "storeSpans", "metrics", "traces"] as const)
+    if (typeof options[name] !== "boolean") impossible(name, options[name], "true or false")
+  return {
+    tracerProvider: options.tracerProvider,
+    meterProvider: options.meterProvider,
+    relation: options.relation,
+    linkAfterMs: durationMs(options.linkAfter, `${where}: linkAfter`),
+    batchCreates: options.batchCreates,
+    storeSpans: options.storeSpans,
+    capture: resolveCapture(options.capture),
+    metrics: options.metrics,
+    traces: options.traces,
+  }
+}
+
+/** Without names that were given as `undefined`, which mean the default. */
+function definedOf(given: OpenTelemetryOptions): OpenTelemetryOptions {
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
+}
+
+function resolveCapture(capture: CaptureOptions = {}): ResolvedOptions["capture"] {
+  checkOptionNames(capture, ["errors", "data"], `${where}: capture`)
+  const errors: unknown = capture.errors ?? "message"
+  if (errors !== "message" && errors !== "type") impossible("capture.errors", errors, '"message" or "type"')
+  if (capture.data !== undefined && typeof capture.data !== "function")
+    impossible("capture.data", capture.data, "a function")
+  return { errors, data: capture.data }
+}
+
+function impossible(name: string, value: unknown, allowed: string): never {
+  throw new TaskoraError(`${where}: ${name} is ${show(value)}; give ${allowed}`, "INVALID")
+}

@@ -1,0 +1,43 @@
+import { type Context, type Link, trace } from "@opentelemetry/api"
+import type { Attempt, TraceRelation } from "../../src/model/observer.ts"
+import { isSampled, parseTraceparent, positionOf } from "./context.ts"
+
+export interface RelationRule {
+  readonly relation: TraceRelation
+  /** In `auto`: how long after the dispatch, or after the previous run, a run still joins that trace. */
+  readonly linkAfterMs: number
+}
+
+/** Where a run's span begins: under which context, and linked to what. */
+export interface Origin {
+  readonly parent: Context
+  readonly links: Link[]
+}
+
+/** Decides it for one run, of which `sent` is the context of the dispatch. */
+export function relate(attempt: Attempt, sent: Context, rule: RelationRule): Origin {
+  const dispatch = positionOf(sent)
+  const previous = parseTraceparent(attempt.previousRun)
+  const links: Link[] = []
+  if (dispatch) links.push({ context: dispatch })
+  if (previous) links.push({ context: previous })
+
+  // A new trace would be sampled anew: the attempts of an unsampled dispatch must stay unsampled.
+  if (dispatch && !isSampled(dispatch)) return { parent: sent, links }
+
+  const relation = attempt.relation ?? rule.relation
+  if (relation === "parent") return { parent: sent, links }
+  if (relation === "link" || isLate(attempt, rule.linkAfterMs))
+    return { parent: trace.deleteSpan(sent), links }
+  if (previous && attempt.previousEndedAt !== undefined && previous.traceId !== dispatch?.traceId)
+    return { parent: trace.setSpanContext(sent, previous), links }
+  return { parent: sent, links }
+}
+
+/**
+ * True where joining would make a trace that goes on for too long. Runs that were lost or handed back leave no end
+ * behind: then the dispatch is what is known.
+ */
+function isLate(attempt: Attempt, linkAfterMs: number): boolean {
+  return attempt.eligibleAt - (attempt.previousEndedAt ?? attempt.createdAt) > linkAfterMs
+}

@@ -1,0 +1,110 @@
+import { context, type Link, type Span, SpanKind, type Tracer, trace } from "@opentelemetry/api"
+import type { Dispatch, JobHeaders, Transition } from "../../src/model/observer.ts"
+import { inject } from "./context.ts"
+import { type SpanAttributes, systemName } from "./conventions.ts"
+import { markFailed } from "./failure.ts"
+import type { Tracing } from "./tracing.ts"
+
+type Kind<K extends Transition["kind"]> = Extract<Transition, { kind: K }>
+
+/** The SDK keeps no more links than this on a span. */
+const mostLinks = 128
+
+interface Sending {
+  readonly span: Span
+  /** Jobs whose answer is still to come: a large `dispatchMany` is answered in parts. */
+  waiting: number
+  duplicates: number
+}
+
+/** The `send` and `create` spans, in the trace of whoever dispatches. */
+export class SendSpans {
+  readonly #tracing: Tracing
+  readonly #open = new WeakMap<Dispatch, Sending>()
+
+  constructor(tracing: Tracing) {
+    this.#tracing = tracing
+  }
+
+  /** Called in the dispatcher's context. Whether or not there is a span of ours, that context travels. */
+  begin(dispatch: Dispatch): JobHeaders | readonly JobHeaders[] | undefined {
+    const tracer = this.#tracing.tracer()
+    if (!tracer) return inject(context.active())
+    if (dispatch.many && this.#tracing.options.batchCreates) return this.#createEach(tracer, dispatch)
+
+    const span = this.#send(tracer, dispatch, SpanKind.PRODUCER, undefined)
+    return inject(trace.setSpan(context.active(), span))
+  }
+
+  /** A span per job, so that each job's runs hang below one of its own; the call is linked to them all, up to a bound. */
+  #createEach(tracer: Tracer, dispatch: Dispatch): readonly JobHeaders[] {
+    const active = context.active()
+    const links: Link[] = []
+    const headers: JobHeaders[] = []
+    for (let index = 0; index < dispatch.count; index++) {
+      const id = dispatch.ids?.[index]
+      const attributes = this.#about(dispatch, "create", id)
+      const span = tracer.startSpan(
+        `create ${dispatch.task}`,
+        { kind: SpanKind.PRODUCER, attributes },
+        active,
+      )
+      headers.push(inject(trace.setSpan(active, span)) ?? {})
+      if (links.length < mostLinks) links.push({ context: span.spanContext() })
+      span.end()
+    }
+    this.#send(tracer, dispatch, SpanKind.CLIENT, links)
+    return headers
+  }
+
+  #send(tracer: Tracer, dispatch: Dispatch, kind: SpanKind, links: Link[] | undefined): Span {
+    const attributes = this.#about(dispatch, "send", dispatch.id)
+    if (dispatch.many) attributes["messaging.batch.message_count"] = dispatch.count
+    const options = links ? { kind, attributes, links } : { kind, attributes }
+    const span = tracer.startSpan(`send ${dispatch.task}`, options, context.active())
+    if (span.isRecording()) this.#open.set(dispatch, { span, waiting: dispatch.count, duplicates: 0 })
+    return span
+  }
+
+  #about(dispatch: Dispatch, operation: "send" | "create", id: string | undefined): SpanAttributes {
+    const server = this.#tracing.server()
+    return {
+      "messaging.system.name": systemName,
+      "messaging.operation.name": operation,
+      "messaging.operation.type": operation,
+      "messaging.destination.name": dispatch.task,
+      "messaging.message.id": id,
+      "messaging.client.id": this.#tracing.instance,
+      "server.address": server.address,
+      "server.port": server.port,
+      "messaging.taskora.delay_ms": dispatch.delayMs,
+      "messaging.taskora.priority": dispatch.priority,
+    }
+  }
+
+  stored({ dispatch, stored, duplicates, payloadBytes }: Kind<"dispatched">) {
+    const sending = this.#open.get(dispatch)
+    if (!sending) return
+    if (!dispatch.many && stored === 1)
+      sending.span.setAttribute("messaging.message.body.size", payloadBytes[0] ?? 0)
+    sending.duplicates += duplicates
+    this.#answered(dispatch, sending, stored + duplicates)
+  }
+
+  /** The failure is this span's: the caller may well expect it, so the caller's own span is left alone. */
+  rejected({ dispatch, count, reason, error }: Kind<"rejected">) {
+    const sending = this.#open.get(dispatch)
+    if (!sending) return
+    markFailed(sending.span, error.name)
+    sending.span.setAttribute("messaging.taskora.reason", reason)
+    this.#answered(dispatch, sending, count)
+  }
+
+  #answered(dispatch: Dispatch, sending: Sending, count: number) {
+    sending.waiting -= count
+    if (sending.waiting > 0) return
+    this.#open.delete(dispatch)
+    if (sending.duplicates > 0) sending.span.setAttribute("messaging.taskora.duplicates", sending.duplicates)
+    sending.span.end()
+  }
+}
