@@ -1,0 +1,30 @@
+import { counters } from "../catalogue.ts"
+import type { Counter } from "./counter.ts"
+import { each, type Families, Limited } from "./families.ts"
+import type { Histogram } from "./histogram.ts"
+
+/** The engine has some thirty scripts; more than this would be names made up by somebody else. */
+const scriptLimit = 100
+const observerLimit = 50
+
+/** The children that belong to no task, resolved once. */
+export class ProcessMeasures {
+  readonly workerStarts: Counter
+  readonly workerShutdowns: Counter
+  readonly workerErrors
+  readonly observerErrors: Limited<Counter>
+  readonly storeCalls: Limited<Histogram>
+  readonly eventsLag: Histogram
+  readonly stallRecovery: Histogram
+
+  constructor(families: Families) {
+    const [kind] = counters.workerErrors.attributes
+    this.workerStarts = families.workerStarts.child()
+    this.workerShutdowns = families.workerShutdowns.child()
+    this.workerErrors = each(kind.values, (v) => families.workerErrors.child(v))
+    this.observerErrors = new Limited(observerLimit, (name) => families.observerErrors.child(name))
+    this.storeCalls = new Limited(scriptLimit, (script) => families.storeCall.child(script))
+    this.eventsLag = families.eventsLag.child()
+    this.stallRecovery = families.stallRecovery.child()
+  }
+}

@@ -1,0 +1,109 @@
+import type { QueueSnapshot, Source, TaskQueue, TransitionName } from "../../src/model/observer.ts"
+import { counters, gauges, type Instrument, other } from "../catalogue.ts"
+import type { Tasks } from "./tasks.ts"
+
+/** Values that are read as they are asked for, by instrument, with the attribute values in the instrument's order. */
+export interface Reading {
+  readonly values: readonly string[]
+  readonly value: number
+}
+
+export class Readings {
+  readonly byInstrument = new Map<Instrument, Reading[]>()
+
+  add(instrument: Instrument, values: readonly string[], value: number): void {
+    const readings = this.byInstrument.get(instrument)
+    if (readings === undefined) this.byInstrument.set(instrument, [{ values, value }])
+    else readings.push({ values, value })
+  }
+}
+
+/** What this process knows of itself. */
+export function readProcess(source: Source, tasks: Tasks, workersStarted: boolean): Readings {
+  const readings = new Readings()
+  readings.add(gauges.buildInfo, [source.version, source.adapter], 1)
+  if (workersStarted) readings.add(gauges.workerStart, [], source.startedAt / 1000)
+  for (const facts of source.tasks()) {
+    const { label } = tasks.get(facts.name)
+    if (label === other) continue
+    readings.add(gauges.taskInfo, [label, facts.owner ?? "", facts.runbook ?? ""], 1)
+    const { success, wait, duration } = facts.objectives ?? {}
+    if (success !== undefined) readings.add(gauges.objectiveTarget, [label, "success"], success)
+    if (wait !== undefined) {
+      readings.add(gauges.objectiveTarget, [label, "wait"], wait.target)
+      readings.add(gauges.objectiveThreshold, [label, "wait"], wait.withinMs / 1000)
+    }
+    if (duration !== undefined) {
+      readings.add(gauges.objectiveTarget, [label, "duration"], duration.target)
+      readings.add(gauges.objectiveThreshold, [label, "duration"], duration.withinMs / 1000)
+    }
+  }
+  readSlots(source, tasks, readings)
+  return readings
+}
+
+function readSlots(source: Source, tasks: Tasks, readings: Readings): void {
+  const byLabel = new Map<string, { busy: number; idle: number; abandoned: number }>()
+  for (const { task, busy, idle, abandoned } of source.slots()) {
+    const { label } = tasks.get(task)
+    const sum = byLabel.get(label) ?? { busy: 0, idle: 0, abandoned: 0 }
+    sum.busy += busy
+    sum.idle += idle
+    sum.abandoned += abandoned
+    byLabel.set(label, sum)
+  }
+  for (const state of gauges.workerSlots.attributes[1].values) {
+    for (const [label, slots] of byLabel) readings.add(gauges.workerSlots, [label, state], slots[state])
+  }
+}
+
+/** What the store said of the whole cluster. */
+export function readQueue(snapshot: QueueSnapshot, tasks: Tasks): Readings {
+  const readings = new Readings()
+  readings.add(gauges.workers, [], snapshot.workers)
+  const queues = mergeUnlabelled(snapshot.tasks, tasks)
+  const states = gauges.queueJobs.attributes[1].values
+  const transitions = counters.clusterTransitions.attributes[1].values
+  for (const queue of queues) {
+    for (const state of states) readings.add(gauges.queueJobs, [queue.task, state], queue[state])
+    readings.add(gauges.queueOldest, [queue.task], queue.oldestAt / 1000)
+    readings.add(gauges.taskWorkers, [queue.task], queue.workers)
+    for (const name of transitions) {
+      readings.add(counters.clusterTransitions, [queue.task, name], queue.transitions[name] ?? 0)
+    }
+  }
+  return readings
+}
+
+/** Tasks beyond the limit become one. */
+function mergeUnlabelled(queues: readonly TaskQueue[], tasks: Tasks): readonly TaskQueue[] {
+  const labelled: TaskQueue[] = []
+  const rest: TaskQueue[] = []
+  for (const queue of queues) (tasks.get(queue.task).label === other ? rest : labelled).push(queue)
+  return rest.length === 0 ? labelled : [...labelled, rest.reduce(merge, emptyQueue())]
+}
+
+function emptyQueue(): TaskQueue {
+  const transitions = Object.fromEntries(
+    counters.clusterTransitions.attributes[1].values.map((name) => [name, 0]),
+  ) as Record<TransitionName, number>
+  return { task: other, waiting: 0, delayed: 0, active: 0, oldestAt: 0, workers: 0, transitions }
+}
+
+function merge(a: TaskQueue, b: TaskQueue): TaskQueue {
+  const names = counters.clusterTransitions.attributes[1].values
+  return {
+    task: a.task,
+    waiting: a.waiting + b.waiting,
+    delayed: a.delayed + b.delayed,
+    active: a.active + b.active,
+    // 0 says that there is none.
+    oldestAt:
+      a.oldestAt === 0 || b.oldestAt === 0 ? a.oldestAt + b.oldestAt : Math.min(a.oldestAt, b.oldestAt),
+    // One worker process runs many tasks: a sum would count it again and again.
+    workers: Math.max(a.workers, b.workers),
+    transitions: Object.fromEntries(
+      names.map((name) => [name, (a.transitions[name] ?? 0) + (b.transitions[name] ?? 0)]),
+    ) as Record<TransitionName, number>,
+  }
+}
