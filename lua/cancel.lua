@@ -1,0 +1,62 @@
+-- @include lane
+-- @include queue
+-- @include events
+-- @include finish
+-- Cancels a job. Waiting and delayed ones end at once; of an active one the request is recorded and published, and its
+-- settlement becomes cancelled whatever it says. A waiting job of the list leaves its id there: taking it out of the
+-- middle would cost the list's length.
+-- Replies { word, time, state, record }: cancelled | requested | finished | unknown; state: waiting, delayed or active
+-- where this call did something, else empty; the record as it was.
+local lane = "lane:" .. a.lane
+local known = redis.call("HMGET", q.stats, lane, "seq")
+local now = server_time()
+local verdict, answer = lane_check(known[1], tonumber(a.n))
+if verdict == "stale" then return { "stale" } end
+if verdict == "same" then
+  local word, state, text = string.match(answer, "^(%a+)\n(%a*)\n(.*)$")
+  return { word, now, state, text }
+end
+
+local key = a.base .. "job:" .. a.id
+local text = redis.call("GET", key)
+local r = text and record_parse(text)
+local word, state = "unknown", ""
+if not r then
+  redis.call("ZREM", q.active, "")
+elseif r.state == "c" or r.state == "f" then
+  redis.call("ZREM", q.active, "")
+  word = "finished"
+elseif r.state == "x" then
+  redis.call("ZREM", q.active, "")
+  word = "cancelled"
+elseif r.state == "a" then
+  word, state = "requested", "active"
+  if redis.call("HSETNX", q.cancels, a.id, a.reason) == 1 then redis.call("HINCRBY", q.stats, "requests", 1) end
+  redis.call("PUBLISH", a.channel, a.id .. "\t" .. r.token .. "\t" .. a.reason)
+else
+  local place = record_place(a.id, r)
+  word, state = "cancelled", r.state == "d" and "delayed" or "waiting"
+  if state == "delayed" then
+    redis.call("ZREM", q.delayed, place)
+  elseif redis.call("ZREM", q.priority, place) == 0 then
+    redis.call("HINCRBY", q.stats, "tombs", 1)
+  end
+  local log = events_begin(q, a.instance, a.maxlen, tonumber(known[2] or "0"))
+  r.state, r.finished, r.outcome = "x", whole(now), a.reason
+  local bin = finish_begin()
+  if a.keepFailed == "0" then
+    finish_forget(bin, a.base, a.id, r.flags)
+  else
+    redis.call("SET", key, record_text(r))
+    finish_keep(bin, a.base, q.cancelled, { finish_entry(a.id, r.finished, r.flags) }, tonumber(a.keepFailed))
+  end
+  finish_sweep(bin)
+  events_tell(log, "cancelled", a.id .. "\t" .. a.reason, 1)
+  events_flush(log)
+  redis.call("HINCRBY", q.stats, "cancelled_" .. state, 1)
+  redis.call("HSET", q.stats, "seq", whole(log.seq))
+end
+-- The record's headers are all that the caller needs of it, and its data may be long.
+local head = text and state ~= "" and string.match(text, "^[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n") or ""
+redis.call("HSET", q.stats, lane, lane_receipt(a.n, now, word .. "\n" .. state .. "\n" .. head))
+return { word, now, state, head }

@@ -1,0 +1,46 @@
+-- @include record
+-- Counts a task's jobs and transitions, changing nothing. Cancelled jobs whose ids are still in the list don't count;
+-- jobs that are due count as waiting, promoted or not.
+-- Replies { time, waiting, delayed, active, completed, failed, cancelled, oldest, epoch, transitions ... } in the order of ARGV.
+local now = server_time()
+local tombs = tonumber(redis.call("HGET", q.stats, "tombs") or "0")
+local due = redis.call("ZCOUNT", q.delayed, "-inf", whole(now))
+local waiting = math.max(redis.call("LLEN", q.waiting) - tombs, 0) + redis.call("ZCARD", q.priority) + due
+local delayed = redis.call("ZCARD", q.delayed) - due
+
+local oldest
+local function consider(place)
+  local text = redis.call("GETRANGE", a.base .. "job:" .. string.match(place, "^[^\t]*"), 0, 400)
+  local state, created, eligible = string.match(text, "^(%a),(%d*),(%d*),")
+  if state ~= "w" and state ~= "d" then return false end
+  local at = tonumber(eligible ~= "" and eligible or created)
+  if at and (not oldest or at < oldest) then oldest = at end
+  return true
+end
+
+-- The head of the list: past what cancelled jobs left, if they are few.
+for i = 1, 20 do
+  local place = redis.call("LINDEX", q.waiting, -i)
+  if not place or consider(place) then break end
+end
+local above = "-inf"
+for _ = 1, 16 do
+  local head = redis.call("ZRANGE", q.priority, above, "+inf", "BYSCORE", "LIMIT", 0, 1, "WITHSCORES")
+  if not head[1] then break end
+  consider(head[1])
+  above = whole((math.floor(tonumber(head[2]) / 4294967296) + 1) * 4294967296)
+end
+if due > 0 then
+  local head = redis.call("ZRANGE", q.delayed, 0, 0)
+  if head[1] then consider(head[1]) end
+end
+
+local names = { "epoch" }
+for i = first, #ARGV do names[#names + 1] = ARGV[i] end
+local values = redis.call("HMGET", q.stats, unpack(names))
+local reply = {
+  now, waiting, delayed, redis.call("ZCARD", q.active), redis.call("LLEN", q.completed), redis.call("LLEN", q.failed),
+  redis.call("LLEN", q.cancelled), whole(oldest or 0), values[1] or "",
+}
+for k = 2, #names do reply[#reply + 1] = values[k] or "0" end
+return reply

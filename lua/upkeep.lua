@@ -1,0 +1,43 @@
+-- @include lane
+-- @include recovery
+-- Keeps tasks in order: recovers lost leases, promotes what is due, trims what is too old, forgets unused lanes, and sets
+-- a lost wake marker again. KEYS and ARGV hold one group for each task.
+-- Replies { time, group, group ... }: { word, more, due, promoted, stalled ... } for each task, a stalled job being
+-- id, action, count, deadline, record.
+local now = server_time()
+local reply = { now }
+for t = 1, groups do
+  local q, a = group_keys(t), group_args(t)
+  local lane = "lane:" .. a.lane
+  local known = redis.call("HMGET", q.stats, lane, "seq", "due", "swept", "tombs")
+  local verdict, answer = lane_check(known[1], tonumber(a.n))
+  if verdict == "stale" then
+    reply[t + 1] = { "stale" }
+  elseif verdict == "same" then
+    reply[t + 1] = recovery_again(answer)
+  else
+    local lost = recovery_read(q, a, now)
+    local due = tonumber(known[3] or "")
+    local ready = due and due <= now and promotion_read(q, a, now) or { jobs = {}, places = {} }
+
+    redis.call("ZREM", q.active, "")
+    local call = {
+      now = now, time = whole(now), bin = finish_begin(), records = {},
+      log = events_begin(q, a.instance, a.maxlen, tonumber(known[2] or "0")),
+    }
+    local stalled = recovery_write(q, a, lost, call)
+    if due and due <= now then due = promotion_write(q, ready, call) end
+    if #call.records > 0 then redis.call("MSET", unpack(call.records)) end
+    local more = lost.more or ready.more or trim_old(q, a, call)
+    events_flush(call.log)
+    finish_sweep(call.bin)
+    lanes_forget(q, call, tonumber(known[4] or "0"))
+    if redis.call("LLEN", q.waiting) > 0 or redis.call("ZCARD", q.priority) > 0 then queue_wake(q) end
+
+    answer = { "kept", more and "1" or "", due and whole(due) or "", whole(#ready.jobs) }
+    for i = 1, #stalled do answer[#answer + 1] = stalled[i] end
+    redis.call("HSET", q.stats, lane, lane_receipt(a.n, now, recovery_receipt(answer)), "seq", whole(call.log.seq))
+    reply[t + 1] = answer
+  end
+end
+return reply

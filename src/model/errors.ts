@@ -1,0 +1,174 @@
+/** Stable codes: programs may compare them, and they never change their meaning. */
+export type ErrorCode =
+  | "TASKORA"
+  | "INVALID"
+  | "CLOSED"
+  | "VALIDATION"
+  | "SERIALIZATION"
+  | "PAYLOAD_TOO_LARGE"
+  | "RETRY"
+  | "TIMEOUT"
+  | "JOB_FAILED"
+  | "JOB_GONE"
+  | "CANCELLED"
+  | "STALLED"
+  | "EXPIRED"
+  | "LEASE_LOST"
+  | "EVENTS_LOST"
+  | "CONNECTION"
+  | "UNCONFIRMED"
+  | "PERMISSION"
+  | "STORE"
+  | "SHUTDOWN"
+
+/** What all of Taskora's errors extend. `code` is stable; the message says what was wrong, with what value, and what to do. */
+export class TaskoraError extends Error {
+  override readonly name: string = "TaskoraError"
+  constructor(
+    message: string,
+    readonly code: ErrorCode = "TASKORA",
+    options?: ErrorOptions,
+  ) {
+    super(message, options)
+  }
+}
+
+/** Input that does not match the task's schema. Not retried unless `retryOn` names it. */
+export class ValidationError extends TaskoraError {
+  override readonly name = "ValidationError"
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, "VALIDATION", options)
+  }
+}
+
+/** Data, a result or stored text that the serializer cannot carry. */
+export class SerializationError extends TaskoraError {
+  override readonly name: string = "SerializationError"
+  constructor(message: string, options?: ErrorOptions, code: ErrorCode = "SERIALIZATION") {
+    super(message, code, options)
+  }
+}
+
+/** More bytes than `limits.payloadBytes`. */
+export class PayloadTooLargeError extends SerializationError {
+  override readonly name = "PayloadTooLargeError"
+  constructor(
+    message: string,
+    readonly bytes: number,
+    readonly limit: number,
+  ) {
+    super(message, undefined, "PAYLOAD_TOO_LARGE")
+  }
+}
+
+/** Made by `ctx.retry()`, to be thrown: retries while attempts remain, whatever `retryOn` says. */
+export class RetryError extends TaskoraError {
+  override readonly name = "RetryError"
+  constructor(
+    reason: string,
+    /** Before the next attempt, ms; absent: the task's backoff. */
+    readonly delayMs?: number,
+  ) {
+    super(reason, "RETRY")
+  }
+}
+
+/** A handler that ran longer than its task's `timeout`, or a wait that ended before its job. */
+export class TimeoutError extends TaskoraError {
+  override readonly name = "TimeoutError"
+  constructor(message: string) {
+    super(message, "TIMEOUT")
+  }
+}
+
+/** Rejects `handle.result` of a failed job. `cause` carries the original error's name, message and stack. */
+export class JobFailedError extends TaskoraError {
+  override readonly name = "JobFailedError"
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, "JOB_FAILED", options)
+  }
+}
+
+/** The job is unknown, or its record has been trimmed by retention. */
+export class JobGoneError extends TaskoraError {
+  override readonly name = "JobGoneError"
+  constructor(message: string) {
+    super(message, "JOB_GONE")
+  }
+}
+
+/** The job was cancelled; also the reason of the handler's signal then. */
+export class CancelledError extends TaskoraError {
+  override readonly name = "CancelledError"
+  constructor(
+    message: string,
+    /** What the canceller gave; undefined where it gave none. */
+    readonly reason?: string,
+  ) {
+    super(message, "CANCELLED")
+  }
+}
+
+/** The job's workers vanished more often than `stall.maxCount` allows. */
+export class StalledError extends TaskoraError {
+  override readonly name = "StalledError"
+  constructor(message: string) {
+    super(message, "STALLED")
+  }
+}
+
+/** The job was not started within its `ttl`. */
+export class ExpiredError extends TaskoraError {
+  override readonly name = "ExpiredError"
+  constructor(message: string) {
+    super(message, "EXPIRED")
+  }
+}
+
+/** This worker no longer holds the job: what it does now has no effect. */
+export class LeaseLostError extends TaskoraError {
+  override readonly name = "LeaseLostError"
+  constructor(message: string) {
+    super(message, "LEASE_LOST")
+  }
+}
+
+/** Events of a task were trimmed from its stream before this process could read them. */
+export class EventsLostError extends TaskoraError {
+  override readonly name = "EventsLostError"
+  constructor(
+    message: string,
+    readonly task: string,
+    /** How many transitions were not delivered. */
+    readonly lost: number,
+  ) {
+    super(message, "EVENTS_LOST")
+  }
+}
+
+/** The store cannot be reached, or not in time. The call had no effect. */
+export class ConnectionError extends TaskoraError {
+  override readonly name = "ConnectionError"
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, "CONNECTION", options)
+  }
+}
+
+/** The call was sent and its answer never came: it took effect once or not at all. */
+export class UnconfirmedError extends TaskoraError {
+  override readonly name = "UnconfirmedError"
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, "UNCONFIRMED", options)
+  }
+}
+
+/** The Redis user lacks a permission; the message names it. */
+export class PermissionError extends TaskoraError {
+  override readonly name = "PermissionError"
+  constructor(
+    message: string,
+    readonly missing: readonly string[] = [],
+  ) {
+    super(message, "PERMISSION")
+  }
+}

@@ -1,0 +1,18 @@
+/** Where a job is. `retrying` is said of a delayed job with a failed attempt; counts list it under `delayed`. */
+export type JobState = "waiting" | "delayed" | "retrying" | "active" | "completed" | "failed" | "cancelled"
+
+/** The collections that hold jobs, each job being in exactly one. */
+export const storedStates = ["waiting", "delayed", "active", "completed", "failed", "cancelled"] as const
+export type StoredState = (typeof storedStates)[number]
+
+export type TerminalState = "completed" | "failed" | "cancelled"
+
+/** The letter that stands for a state at the head of a job's record. */
+export const stateLetters = {
+  w: "waiting",
+  d: "delayed",
+  a: "active",
+  c: "completed",
+  f: "failed",
+  x: "cancelled",
+} as const
