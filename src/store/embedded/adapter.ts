@@ -1,0 +1,45 @@
+import { type Clock, systemClock } from "../../model/clock.ts"
+import type { Adapter, Reply } from "../store.ts"
+import { Engine } from "./engine.ts"
+import { EmbeddedStore } from "./store.ts"
+
+export interface MemoryAdapterOptions {
+  /** Where time and timers come from; a clock turned by hand gives virtual time. Default: the system's. */
+  readonly clock?: Clock
+  /** Namespace before every key, without a trailing colon. Default: none. */
+  readonly prefix?: string
+}
+
+export interface MemoryAdapter extends Adapter {
+  readonly kind: "memory"
+  /**
+   * Runs one command on the keyspace, for tests that look inside. Throws a StoreError for an error reply.
+   * @internal
+   */
+  command(args: readonly string[]): Reply
+}
+
+const optionNames: readonly string[] = ["clock", "prefix"] satisfies (keyof MemoryAdapterOptions)[]
+
+/**
+ * Keeps jobs in the memory of this process, for development, tests and programs of one process. All apps opened on
+ * one adapter share the same data, which live as long as the adapter. Needs the package `wasmoon`, which is loaded
+ * at the first connect. Throws a TypeError for an unknown option.
+ *
+ * @example
+ * const app = taskora({ adapter: memoryAdapter() })
+ */
+export function memoryAdapter(options: MemoryAdapterOptions = {}): MemoryAdapter {
+  for (const name of Object.keys(options))
+    if (!optionNames.includes(name))
+      throw new TypeError(`memoryAdapter() has no option "${name}"; it has ${optionNames.join(" and ")}`)
+  const clock = options.clock ?? systemClock
+  const engine = new Engine(clock)
+  return {
+    kind: "memory",
+    prefix: options.prefix ?? "",
+    clock,
+    open: (_instance, listeners) => new EmbeddedStore(engine, listeners),
+    command: (args) => engine.command(args),
+  }
+}
