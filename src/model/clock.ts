@@ -28,9 +28,9 @@ export const systemClock: Clock = {
   },
 }
 
-/** Resolves after `ms` of the clock's time. Holds the process up, since somebody awaits it. */
+/** Resolves after `ms` of the clock's time. Does not keep the process alive. */
 export function sleep(clock: Clock, ms: number): Promise<void> {
   return new Promise((resolve) => {
-    clock.setTimeout(resolve, ms, true)
+    clock.setTimeout(resolve, ms)
   })
 }

@@ -9,7 +9,8 @@ function findFolder(from: string): string {
   for (let at = from; ; at = dirname(at)) {
     const candidate = join(at, "lua")
     if (existsSync(join(candidate, "lib", "record.lua"))) return candidate
-    if (dirname(at) === at) throw new Error(`taskora is incomplete: no folder "lua" above ${from}; install it again`)
+    if (dirname(at) === at)
+      throw new Error(`taskora is incomplete: no folder "lua" above ${from}; install it again`)
   }
 }
 

@@ -1,0 +1,48 @@
+/**
+ * The names of all keys. Those of one task share one hash tag, so that a task lives in one slot of a cluster; the kind of
+ * a key stands before the id, so that no id can meet another key's name.
+ */
+const taskKeyNames = [
+  "waiting",
+  "priority",
+  "delayed",
+  "active",
+  "completed",
+  "failed",
+  "cancelled",
+  "cancels",
+  "wake",
+  "events",
+  "stats",
+] as const
+export type TaskKey = (typeof taskKeyNames)[number]
+
+const sharedKeyNames = {
+  tasks: "tasks",
+  workers: "workers",
+  workerInfo: "worker-info",
+  meta: "meta",
+} as const
+export type SharedKey = keyof typeof sharedKeyNames
+
+export interface TaskKeys extends Readonly<Record<TaskKey, string>> {
+  /** What stands before `job:<id>`, `progress:<id>`, `logs:<id>` and `result:<id>`. */
+  readonly base: string
+  /** Channel on which cancel requests for active jobs are published. */
+  readonly channel: string
+}
+
+export function taskKeys(prefix: string, task: string): TaskKeys {
+  const base = `${root(prefix)}{${task}}:`
+  const keys = Object.fromEntries(taskKeyNames.map((name) => [name, base + name])) as Record<TaskKey, string>
+  return { ...keys, base, channel: `${base}cancel` }
+}
+
+export function sharedKeys(prefix: string): Readonly<Record<SharedKey, string>> {
+  const entries = Object.entries(sharedKeyNames).map(([name, key]) => [name, root(prefix) + key])
+  return Object.fromEntries(entries) as Record<SharedKey, string>
+}
+
+function root(prefix: string): string {
+  return prefix === "" ? "taskora:" : `${prefix}:taskora:`
+}

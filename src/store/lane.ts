@@ -1,0 +1,66 @@
+import type { TaskKey, TaskKeys } from "./keys.ts"
+import type { Link } from "./link.ts"
+import type { Stale } from "./replies.ts"
+import type { Script } from "./script.ts"
+import { StoreError } from "./store.ts"
+
+type Named<A extends string> = Readonly<Record<A, string | number>>
+
+/**
+ * A lane carries one writing call at a time. Each call has a number, rising by one; the task's stats keep the last
+ * number and its answer, so a call whose answer was lost is sent again until it is answered, and has one effect.
+ */
+export class Lane {
+  private n = 0
+  readonly name: string
+
+  constructor(
+    private readonly link: Link,
+    kind: string,
+  ) {
+    this.name = `${link.instance}:${kind}`
+  }
+
+  /**
+   * Calls the script, again and again while its answer is missing, until `patience` says that it is enough.
+   * Only one call may be under way in a lane.
+   * @throws StoreError when patience ended (fate "unsent" or "unanswered") or the server refused the call
+   */
+  async call<K extends TaskKey, A extends string, T>(
+    script: Script<K, A, T | Stale>,
+    keys: TaskKeys,
+    args: Named<Exclude<A, "base" | "lane" | "n">>,
+    rest: readonly (string | number)[],
+    patience: Patience = forever,
+  ): Promise<T> {
+    const n = ++this.n
+    const values = { ...args, base: keys.base, lane: this.name, n } as unknown as Named<A>
+    let sent = false
+    for (let tries = 0; ; tries++) {
+      try {
+        const reply = await this.link.run(script, keys, values, rest)
+        if (reply !== "stale") return reply
+        // Only a lane that two processes share, or a clock of numbers that went back, can be answered so.
+        throw new StoreError(`lane ${this.name} was overtaken at call ${n}`, "refused")
+      } catch (error) {
+        if (!(error instanceof StoreError) || error.fate === "refused") throw error
+        sent ||= error.fate === "unanswered"
+        if (patience.ended() || this.link.closed) throw sent ? unanswered(error) : error
+        await this.link.untilUsable(tries, patience.leftMs?.())
+        if (patience.ended() || this.link.closed) throw sent ? unanswered(error) : error
+      }
+    }
+  }
+}
+
+function unanswered(error: StoreError): StoreError {
+  return error.fate === "unanswered" ? error : new StoreError(error.message, "unanswered", { cause: error })
+}
+
+/** How long a caller goes on trying. */
+export interface Patience {
+  ended(): boolean
+  leftMs?(): number
+}
+
+const forever: Patience = { ended: () => false }

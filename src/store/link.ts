@@ -1,0 +1,163 @@
+import { type Clock, sleep } from "../model/clock.ts"
+import { newId } from "../model/names.ts"
+import type { StoreCall } from "../model/observer.ts"
+import type { Observers } from "../model/observers.ts"
+import { type SharedKey, sharedKeys, type TaskKeys, taskKeys } from "./keys.ts"
+import type { Script } from "./script.ts"
+import { type Adapter, type ServerInfo, type Store, StoreError, type StreamChunk } from "./store.ts"
+
+/** The version of what lies in the store: keys, records, entries. Another number is refused at start. */
+export const wireVersion = "1"
+
+export interface LinkListeners {
+  lost(error: Error): void
+  back(): void
+  message(channel: string, text: string): void
+}
+
+/** One app's use of its store: typed script calls, each wrapped by the observers, and news of the connection. */
+export class Link {
+  readonly instance = newId().slice(0, 10)
+  readonly clock: Clock
+  readonly shared: Readonly<Record<SharedKey, string>>
+  closed = false
+  /** Server time minus this process's time, ms, from the last script's answer; smooth enough for lags. */
+  clockOffset = 0
+  private readonly store: Store
+  private readonly known = new Map<string, TaskKeys>()
+  private readonly calls = new Map<string, StoreCall>()
+  private waiting: (() => void)[] = []
+
+  constructor(
+    readonly adapter: Adapter,
+    private readonly surroundings: { readonly observers: Observers; readonly listeners: LinkListeners },
+  ) {
+    const { listeners } = surroundings
+    this.clock = adapter.clock
+    this.shared = sharedKeys(adapter.prefix)
+    this.store = adapter.open(this.instance, {
+      lost: (error) => listeners.lost(error),
+      message: (channel, text) => listeners.message(channel, text),
+      back: () => {
+        this.release()
+        listeners.back()
+      },
+    })
+  }
+
+  keys(task: string): TaskKeys {
+    let keys = this.known.get(task)
+    if (!keys) {
+      keys = taskKeys(this.adapter.prefix, task)
+      this.known.set(task, keys)
+    }
+    return keys
+  }
+
+  connect(): Promise<void> {
+    return this.observed("connect", false, () => this.store.connect())
+  }
+
+  /** @throws StoreError */
+  run<K extends string, A extends string, T>(
+    script: Script<K, A, T>,
+    keys: Readonly<Record<K, string>>,
+    args: Readonly<Record<A, string | number>>,
+    rest: readonly (string | number)[] = [],
+  ): Promise<T> {
+    return this.send(
+      script,
+      script.keys.map((name) => keys[name]),
+      script.args.map<string | number>((name) => args[name]).concat(rest),
+    )
+  }
+
+  /** Calls a script whose keys and arguments come in groups. @throws StoreError */
+  async send<K extends string, A extends string, T>(
+    script: Script<K, A, T>,
+    keys: readonly string[],
+    args: readonly (string | number)[],
+  ): Promise<T> {
+    if (this.closed) throw new StoreError("the app is closed", "unsent")
+    return script.reply(
+      await this.observed(script.name, false, () => this.store.run(script.source, keys, args)),
+    )
+  }
+
+  readStreams(
+    positions: ReadonlyMap<string, string>,
+    blockMs: number,
+    count: number,
+  ): Promise<StreamChunk[]> {
+    return this.observed("read", true, () => this.store.readStreams(positions, blockMs, count))
+  }
+
+  waitForWork(keys: readonly string[], blockMs: number): Promise<string | undefined> {
+    return this.observed("wait", true, () => this.store.waitForWork(keys, blockMs))
+  }
+
+  interruptRead(): void {
+    this.observed("poke", true, async () => this.store.interruptRead())
+  }
+
+  interruptWait(): void {
+    this.observed("poke", true, async () => this.store.interruptWait())
+  }
+
+  subscribe(channels: readonly string[]): Promise<void> {
+    return this.observed("subscribe", true, () => this.store.subscribe(channels))
+  }
+
+  describe(): ServerInfo {
+    return this.store.describe()
+  }
+
+  connected(): boolean {
+    return !this.closed && this.store.connected()
+  }
+
+  /** Server time as this process believes it to be, ms. */
+  serverNow(): number {
+    return this.clock.now() + this.clockOffset
+  }
+
+  /** Keeps the offset of the server's clock up to date with a time from a script's answer. */
+  heard(serverTime: number): void {
+    this.clockOffset = serverTime - this.clock.now()
+  }
+
+  /** Resolves when it is worth trying again: after a reconnect, or after a while that grows with `tries`. */
+  async untilUsable(tries: number, atMostMs = Number.POSITIVE_INFINITY): Promise<void> {
+    const backoff = Math.min(25 * 2 ** Math.min(tries, 6), 1000) * (0.75 + Math.random() / 2)
+    const ms = Math.max(0, Math.min(backoff, atMostMs))
+    if (this.store.connected()) return sleep(this.clock, ms)
+    let timer: unknown
+    await new Promise<void>((resolve) => {
+      this.waiting.push(resolve)
+      timer = this.clock.setTimeout(resolve, ms)
+    })
+    this.clock.clearTimeout(timer)
+  }
+
+  async close(): Promise<void> {
+    this.closed = true
+    this.release()
+    await this.observed("close", true, () => this.store.close())
+  }
+
+  private release(): void {
+    const waiting = this.waiting
+    this.waiting = []
+    for (const resolve of waiting) resolve()
+  }
+
+  private observed<T>(name: string, blocking: boolean, run: () => Promise<T>): Promise<T> {
+    if (!this.surroundings.observers.wrapsCalls) return run()
+    let call = this.calls.get(name)
+    if (!call) {
+      call = { script: name, blocking }
+      this.calls.set(name, call)
+    }
+    return this.surroundings.observers.storeCall(call, run)
+  }
+}

@@ -1,0 +1,221 @@
+import type { StallAction } from "../model/events.ts"
+import type { Reply } from "./store.ts"
+
+/** What a call that its lane has overtaken is answered; it changed nothing. */
+export type Stale = "stale"
+
+export interface EnqueueReply {
+  readonly at: number
+  /** One letter a job: `s` stored, `d` duplicate. */
+  readonly words: string
+}
+
+export function decodeEnqueue(reply: Reply): EnqueueReply | Stale {
+  const [word, at, words] = reply as [string, number, string]
+  return word === "stale" ? "stale" : { at, words }
+}
+
+export interface SettleReply {
+  readonly at: number
+  /** One letter a settlement: c completed, f failed, r retried, x cancelled, b released, p progress, l lost. */
+  readonly words: string
+  readonly seq: number
+  /** When the next delayed job falls due; 0 when none is known. */
+  readonly due: number
+  /** There may be more to claim at once. */
+  readonly more: boolean
+  /** Reasons (JSON, or "") of those that a cancel request turned into `x`, in order. */
+  readonly reasons: readonly string[]
+  /** id, record, id, record ... */
+  readonly claimed: readonly string[]
+}
+
+export function decodeSettle(reply: Reply): SettleReply | Stale {
+  const parts = reply as string[]
+  if (parts[0] === "stale") return "stale"
+  return {
+    at: Number(parts[1]),
+    words: parts[2]!,
+    seq: Number(parts[3]),
+    due: Number(parts[4]),
+    more: parts[5] === "1",
+    reasons: split(parts[6]!),
+    claimed: parts.length > 7 ? parts.slice(7) : [],
+  }
+}
+
+export interface RenewReply {
+  readonly at: number
+  /** One letter a lease: o renewed, l lost, x renewed but a cancel is asked for. */
+  readonly words: string
+  readonly reasons: readonly string[]
+}
+
+export function decodeRenew(reply: Reply): RenewReply | Stale {
+  const [word, at, words, reasons] = reply as [string, number, string, string]
+  return word === "stale" ? "stale" : { at, words, reasons: split(reasons) }
+}
+
+export function decodeProgress(reply: Reply): { at: number; words: string } | Stale {
+  const [word, at, words] = reply as [string, number, string]
+  return word === "stale" ? "stale" : { at, words }
+}
+
+export interface CancelReply {
+  readonly at: number
+  readonly word: "cancelled" | "requested" | "finished" | "unknown"
+  /** Where the job was, if this call did anything. */
+  readonly state: "" | "waiting" | "delayed" | "active"
+  /** The job's record before the call, without its data. */
+  readonly record: string
+}
+
+export function decodeCancel(reply: Reply): CancelReply | Stale {
+  const [word, at, state, record] = reply as [
+    CancelReply["word"] | "stale",
+    number,
+    CancelReply["state"],
+    string,
+  ]
+  return word === "stale" ? "stale" : { at, word, state, record }
+}
+
+export interface UpkeepReply {
+  readonly at: number
+  readonly tasks: readonly (TaskUpkeep | Stale)[]
+}
+
+export interface TaskUpkeep {
+  /** A batch was full: call again at once. */
+  readonly more: boolean
+  readonly due: number
+  readonly promoted: number
+  readonly stalled: readonly Stalled[]
+}
+
+export interface Stalled {
+  readonly id: string
+  readonly action: StallAction | "cancelled"
+  readonly count: number
+  /** When the lease ran out. */
+  readonly deadline: number
+  /** The record before recovery, without data. */
+  readonly record: string
+  /** The request that cancelled it (JSON, or ""). */
+  readonly reason: string
+}
+
+export function decodeUpkeep(reply: Reply): UpkeepReply {
+  const [at, ...groups] = reply as [number, ...string[][]]
+  return { at, tasks: groups.map(decodeTaskUpkeep) }
+}
+
+function decodeTaskUpkeep([word, more, due, promoted, ...rest]: string[]): TaskUpkeep | Stale {
+  if (word === "stale") return "stale"
+  const stalled: Stalled[] = []
+  for (let i = 0; i < rest.length; i += 6) {
+    const [id, action, count, deadline, record, reason] = rest.slice(i, i + 6) as [
+      string,
+      Stalled["action"],
+      ...string[],
+    ]
+    stalled.push({
+      id,
+      action,
+      count: Number(count),
+      deadline: Number(deadline),
+      record: record!,
+      reason: reason!,
+    })
+  }
+  return { more: more === "1", due: Number(due), promoted: Number(promoted), stalled }
+}
+
+export interface CountReply {
+  readonly at: number
+  readonly waiting: number
+  readonly delayed: number
+  readonly active: number
+  readonly completed: number
+  readonly failed: number
+  readonly cancelled: number
+  readonly oldest: number
+  readonly epoch: string
+  /** In the order asked for. */
+  readonly counters: readonly number[]
+}
+
+export function decodeCount(reply: Reply): CountReply {
+  const [at, waiting, delayed, active, completed, failed, cancelled, oldest, epoch, ...counters] = reply as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    string,
+    string,
+    ...string[],
+  ]
+  return {
+    at,
+    waiting,
+    delayed,
+    active,
+    completed,
+    failed,
+    cancelled,
+    oldest: Number(oldest),
+    epoch,
+    counters: counters.map(Number),
+  }
+}
+
+export interface FetchReply {
+  /** Empty when there is no such job. */
+  readonly record: string
+  readonly result: string
+  readonly progress: string
+  readonly logs: readonly string[]
+}
+
+export function decodeFetch(reply: Reply): FetchReply {
+  const [record, result, progress, ...logs] = reply as [string, string, string, ...string[]]
+  return { record, result, progress, logs }
+}
+
+export interface SnapshotReply {
+  readonly id: string
+  readonly seq: number
+}
+
+export function decodeSnapshot(reply: Reply): SnapshotReply {
+  const [id, seq] = reply as [string, string]
+  return { id, seq: Number(seq) }
+}
+
+export interface RosterReply {
+  readonly at: number
+  readonly tasks: readonly { readonly name: string; readonly info: string }[]
+  /** Info of each live worker process, JSON. */
+  readonly workers: readonly string[]
+}
+
+export function decodeRoster(reply: Reply): RosterReply {
+  const [at, count, ...rest] = reply as [number, number, ...string[]]
+  const tasks = Array.from({ length: count }, (_, i) => ({ name: rest[2 * i]!, info: rest[2 * i + 1]! }))
+  return { at, tasks, workers: rest.slice(2 * count) }
+}
+
+export function decodeWord(reply: Reply): string {
+  return String((reply as Reply[])[0])
+}
+
+export function decodeStrings(reply: Reply): readonly string[] {
+  return reply as string[]
+}
+
+function split(text: string): readonly string[] {
+  return text.split("\t")
+}
