@@ -1,0 +1,100 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
+import type { AddressInfo, Socket } from "node:net"
+import type { Duplex } from "node:stream"
+
+/** What a client may take of us. */
+export interface Limits {
+  /** From the connection, or the end of the last request, to the end of the headers. */
+  readonly headersMs: number
+  /** To the end of the request. */
+  readonly requestMs: number
+  /** Between two requests of a connection. */
+  readonly idleMs: number
+  /** A response that the client does not read for so long is given up. */
+  readonly stuckMs: number
+  readonly sockets: number
+}
+
+export const defaultLimits: Limits = {
+  headersMs: 5000,
+  requestMs: 10_000,
+  idleMs: 5000,
+  stuckMs: 15_000,
+  sockets: 1024,
+}
+
+const headerBytes = 8192
+/** How long close() waits for answers under way. */
+const closeMs = 250
+
+/** A small HTTP server that holds nothing up: neither the process, nor its own closing. */
+export class Endpoint {
+  readonly #server: Server
+  #opened = false
+
+  constructor(handle: (req: IncomingMessage, res: ServerResponse) => void, limits: Limits = defaultLimits) {
+    const server = createServer({
+      maxHeaderSize: headerBytes,
+      headersTimeout: limits.headersMs,
+      requestTimeout: limits.requestMs,
+      keepAliveTimeout: limits.idleMs,
+      connectionsCheckingInterval: Math.max(50, limits.headersMs / 5),
+    })
+    server.maxConnections = limits.sockets
+    server.timeout = limits.stuckMs
+    server.on("request", handle)
+    // Nobody gets a "100 Continue": no body is ever wanted.
+    server.on("checkContinue", handle)
+    server.on("connection", (socket: Socket) => socket.unref())
+    server.on("connect", (_req, socket: Duplex) => end(socket, "405 Method Not Allowed"))
+    server.on("clientError", (error: NodeJS.ErrnoException, socket: Duplex) => end(socket, statusOf(error)))
+    this.#server = server
+  }
+
+  /** The bound port; undefined while closed. */
+  get port(): number | undefined {
+    return this.#opened ? (this.#server.address() as AddressInfo | null)?.port : undefined
+  }
+
+  async open(port: number, host: string): Promise<void> {
+    const server = this.#server
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject)
+      server.listen({ port, host, exclusive: true }, () => {
+        server.off("error", reject)
+        resolve()
+      })
+    })
+    server.unref()
+    this.#opened = true
+    // After it listens, a failed accept (no more file handles) costs one connection, not the process.
+    server.on("error", () => {})
+  }
+
+  async close(): Promise<void> {
+    if (!this.#opened) return
+    this.#opened = false
+    const server = this.#server
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+    server.closeIdleConnections()
+    const timer = setTimeout(() => server.closeAllConnections(), closeMs)
+    await closed
+    clearTimeout(timer)
+  }
+}
+
+function statusOf(error: NodeJS.ErrnoException): string {
+  if (error.code === "HPE_HEADER_OVERFLOW") return "431 Request Header Fields Too Large"
+  if (error.code === "ERR_HTTP_REQUEST_TIMEOUT") return "408 Request Timeout"
+  return "400 Bad Request"
+}
+
+function end(socket: Duplex, status: string): void {
+  if (!socket.writable) {
+    socket.destroy()
+    return
+  }
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\nAllow: GET, HEAD\r\n\r\n`, () =>
+    socket.destroy(),
+  )
+}
