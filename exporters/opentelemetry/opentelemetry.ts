@@ -1,6 +1,7 @@
 import { context, ROOT_CONTEXT } from "@opentelemetry/api"
 import type { Observer, StoreCall, Transition } from "../../src/model/observer.ts"
 import { suppressed } from "./context.ts"
+import { Metrics } from "./metrics.ts"
 import { MomentSpans } from "./moments.ts"
 import { type OpenTelemetryOptions, resolveOptions } from "./options.ts"
 import { RunSpans } from "./runs.ts"
@@ -17,24 +18,44 @@ import { Tracing } from "./tracing.ts"
  * @throws TaskoraError (`INVALID`) for an unknown option or an impossible value
  */
 export function opentelemetry(options?: OpenTelemetryOptions): Observer {
-  const tracing = new Tracing(resolveOptions(options))
+  const resolved = resolveOptions(options)
+  const tracing = new Tracing(resolved)
   const sends = new SendSpans(tracing)
   const runs = new RunSpans(tracing)
   const moments = new MomentSpans(tracing)
-  return {
+  let numbers: Metrics | undefined
+  const observer: Observer = {
     name: "opentelemetry",
     source(source) {
       tracing.source = source
+      if (resolved.metrics) numbers = new Metrics(resolved, source, observer)
     },
-    dispatching: (dispatch) => sends.begin(dispatch),
-    attempt: (attempt, run) => runs.run(attempt, run),
-    transition: (transition) => tell(transition, sends, runs, moments),
-    storeCall: (call, run) => context.with(contextOf(call, tracing.options.storeSpans), run),
+    open: () => numbers?.refresh(),
+    dispatching(dispatch) {
+      numbers?.refresh()
+      return sends.begin(dispatch)
+    },
+    attempt(attempt, run) {
+      numbers?.refresh()
+      return runs.run(attempt, run)
+    },
+    transition(transition) {
+      // Spans first: they give the attempt its position, which the numbers show as exemplars.
+      tell(transition, sends, runs, moments)
+      numbers?.transition(transition)
+    },
+    storeCall(call, run) {
+      const inside = contextOf(call, resolved.storeSpans)
+      if (numbers === undefined || call.blocking) return context.with(inside, run)
+      return numbers.storeCall(call, () => context.with(inside, run))
+    },
     close() {
       runs.close()
       moments.closed()
+      numbers?.close()
     },
   }
+  return observer
 }
 
 function tell(transition: Transition, sends: SendSpans, runs: RunSpans, moments: MomentSpans) {

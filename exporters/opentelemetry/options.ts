@@ -35,6 +35,8 @@ export interface OpenTelemetryOptions {
   readonly capture?: CaptureOptions
   /** Record OpenTelemetry metrics. Default true. */
   readonly metrics?: boolean
+  /** Read queue gauges from the store at each collection. Default true; false where a cluster exporter runs. */
+  readonly queueGauges?: boolean
   /** Make spans. Default true; without them the context of dispatches still travels. */
   readonly traces?: boolean
 }
@@ -48,6 +50,7 @@ export interface ResolvedOptions {
   readonly storeSpans: boolean
   readonly capture: { readonly errors: ErrorCapture; readonly data: Redact | undefined }
   readonly metrics: boolean
+  readonly queueGauges: boolean
   readonly traces: boolean
 }
 
@@ -57,6 +60,7 @@ const defaults = Object.freeze({
   batchCreates: false,
   storeSpans: false,
   metrics: true,
+  queueGauges: true,
   traces: true,
 }) satisfies OpenTelemetryOptions
 
@@ -70,7 +74,7 @@ export function resolveOptions(given: OpenTelemetryOptions = {}): ResolvedOption
   const options = { ...defaults, ...definedOf(given) }
   if (!relations.includes(options.relation))
     impossible("relation", options.relation, '"auto", "parent" or "link"')
-  for (const name of ["batchCreates", "storeSpans", "metrics", "traces"] as const)
+  for (const name of ["batchCreates", "storeSpans", "metrics", "queueGauges", "traces"] as const)
     if (typeof options[name] !== "boolean") impossible(name, options[name], "true or false")
   return {
     tracerProvider: options.tracerProvider,
@@ -81,6 +85,7 @@ export function resolveOptions(given: OpenTelemetryOptions = {}): ResolvedOption
     storeSpans: options.storeSpans,
     capture: resolveCapture(options.capture),
     metrics: options.metrics,
+    queueGauges: options.queueGauges,
     traces: options.traces,
   }
 }

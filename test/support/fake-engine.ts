@@ -39,12 +39,9 @@ export class FakeEngine {
   now = 1_700_000_000_000
   #ids = 0
 
-  constructor(
-    observer: Observer,
-    tasks: readonly TaskFacts[] = [{ name: "mail", handled: true, timeoutMs: 30_000 }],
-  ) {
+  constructor(observer: Observer, source: Partial<Source> = {}) {
     this.observer = observer
-    this.source = fakeSource(tasks)
+    this.source = { ...fakeSource([{ name: "mail", handled: true, timeoutMs: 30_000 }]), ...source }
     observer.source?.(this.source)
   }
 
