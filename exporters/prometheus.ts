@@ -1,6 +1,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http"
 import type { Registry } from "prom-client"
+import { TaskoraError } from "../src/model/errors.ts"
 import type { Observer, Source, StoreCall, Transition } from "../src/model/observer.ts"
+import { invalid } from "../src/model/options.ts"
 import { type Measure, measure } from "./measure/measure.ts"
 import type { Recorder } from "./measure/recorder.ts"
 import { foreignFamilies, loadPromClient, startDefaultMetrics } from "./prometheus/defaults.ts"
@@ -27,7 +29,7 @@ export interface Rendered {
  * Metrics for Prometheus: an observer for `createTaskora({ observers: [prometheus()] })`. Its endpoint opens with the
  * app, on `127.0.0.1:9464/metrics` unless told otherwise, and closes with it.
  *
- * @throws TypeError for an option that is unknown or impossible, by name.
+ * @throws TaskoraError (`INVALID`) for an option that is unknown or impossible, by name.
  */
 export function prometheus(options: PrometheusOptions = {}): Prometheus {
   return new Prometheus(resolveOptions(options))
@@ -93,11 +95,11 @@ class Prometheus implements Observer {
 
   /**
    * Opens the endpoint; `start()` does it by itself. Does nothing where it is open.
-   * @throws an Error that names port and option where the port is taken or `port` is false.
+   * @throws TaskoraError (`INVALID`) that names port and option where the port is taken or `port` is false.
    */
   async listen(): Promise<void> {
     const { port, host } = this.#options
-    if (port === false) throw new Error('prometheus(): listen() needs a port, and option "port" is false.')
+    if (port === false) throw invalid('prometheus(): listen() needs a port, and option "port" is false.')
     this.#opening ??= this.#listen(port, host)
     await this.#opening
   }
@@ -116,7 +118,7 @@ class Prometheus implements Observer {
 
   source(source: Source): void {
     if (this.#measure !== undefined && this.#measure.source !== source) {
-      throw new Error("One prometheus() observer serves one app: make another for this one.")
+      throw invalid("One prometheus() observer serves one app: make another for this one.")
     }
     const { buckets, taskLimit } = this.#options
     const joined = measure(source)
@@ -149,17 +151,15 @@ class Prometheus implements Observer {
     } catch (cause) {
       this.#opening = undefined
       const why = (cause as NodeJS.ErrnoException).code === "EADDRINUSE" ? "the port is taken" : String(cause)
-      throw new Error(
+      throw new TaskoraError(
         `prometheus(): cannot listen on ${host}:${port}: ${why}. Change the option "port" (false opens none).`,
+        "INVALID",
         { cause },
       )
     }
     this.#endpoint = endpoint
   }
 
-    const f = negotiateFormat(accept)
-    yield* this.#expose().render(await this.#collect(1000, true), f)
-  }
   async #answer(req: IncomingMessage, res: ServerResponse): Promise<void> {
     const patience = req.headers["x-prometheus-scrape-timeout-seconds"]?.toString()
     const exposed = await this.#collect(storeWaitMs(patience), true)
@@ -169,7 +169,7 @@ class Prometheus implements Observer {
 
   async #collect(waitMs: number, withForeign: boolean): Promise<Exposed> {
     const joined = this.#measure
-    if (joined === undefined) throw new Error("prometheus() is not among the observers of an app yet.")
+    if (joined === undefined) throw invalid("prometheus() is not among the observers of an app yet.")
     const withDefaults = withForeign && this.#options.defaultMetrics
     const foreign = withDefaults ? await foreignFamilies(this.#defaults()) : []
     return collect(joined, { queueGauges: this.#options.queueGauges, waitMs }, foreign)

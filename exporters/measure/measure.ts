@@ -1,4 +1,5 @@
 import type { Observer, Source } from "../../src/model/observer.ts"
+import { invalid } from "../../src/model/options.ts"
 import type { CounterReader } from "./counter.ts"
 import { createFamilies, type Families } from "./families.ts"
 import type { HistogramReader, RecordListener } from "./histogram.ts"
@@ -61,7 +62,7 @@ export class Measure {
       this.#agree(`the buckets of ${name}`, bounds)
       const family = this.#families.allHistograms.find((h) => h.instrument.name === name)
       if (family?.rebucket(bounds) === false) {
-        throw new Error(`The buckets of ${name} cannot change once something was recorded.`)
+        throw invalid(`The buckets of ${name} cannot change once something was recorded.`)
       }
     }
     if (settings.taskLimit !== undefined) {
@@ -95,7 +96,7 @@ export class Measure {
     const wanted = JSON.stringify(value)
     const agreed = this.#settings.get(setting) ?? wanted
     if (agreed !== wanted) {
-      throw new Error(
+      throw invalid(
         `Two observers of one app differ in ${setting}: ${agreed} and ${wanted}. Give both the same.`,
       )
     }

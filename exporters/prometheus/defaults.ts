@@ -1,5 +1,6 @@
 import { createRequire } from "node:module"
 import type { Registry } from "prom-client"
+import { TaskoraError } from "../../src/model/errors.ts"
 import type { ForeignFamily } from "./exposition.ts"
 
 export type PromClient = typeof import("prom-client")
@@ -9,11 +10,10 @@ export function loadPromClient(wantedBy: string): PromClient {
   try {
     return createRequire(import.meta.url)("prom-client") as PromClient
   } catch (cause) {
-    throw new Error(
-      `prometheus(): ${wantedBy} needs the package prom-client. Install it: npm install prom-client`,
-      {
-        cause,
-      },
+    throw new TaskoraError(
+      `prometheus(): ${wantedBy} needs the package prom-client: npm install prom-client`,
+      "INVALID",
+      { cause },
     )
   }
 }

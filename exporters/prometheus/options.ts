@@ -1,5 +1,5 @@
+import { checkNames, invalid } from "../../src/model/options.ts"
 import { histograms, instruments, prometheusLabel } from "../catalogue.ts"
-import { nearest } from "./nearest.ts"
 
 export interface PrometheusOptions {
   /** Port of the endpoint; `false` opens none. Default 9464. 0 takes a free one, which `.port` then tells. */
@@ -42,14 +42,9 @@ const defaults: ResolvedOptions = Object.freeze({
   taskLimit: undefined,
 })
 
-/** Throws a TypeError that names the option, its value, and what would do. */
+/** Throws a TaskoraError (`INVALID`) that names the option, its value, and what would do. */
 export function resolveOptions(options: PrometheusOptions): ResolvedOptions {
-  for (const key of Object.keys(options)) {
-    if (key in defaults) continue
-    throw new TypeError(
-      `prometheus(): unknown option "${key}". Did you mean "${nearest(key, Object.keys(defaults))}"?`,
-    )
-  }
+  checkNames(options, Object.keys(defaults), "the options of prometheus()")
   const given = Object.entries(options).filter(([, value]) => value !== undefined)
   const resolved: ResolvedOptions = { ...defaults, ...Object.fromEntries(given) }
   const { port, host, path, bearerToken, taskLimit } = resolved
@@ -95,12 +90,9 @@ function checkLabels(labels: Readonly<Record<string, string>>): void {
 }
 
 function checkBuckets(buckets: Readonly<Record<string, readonly number[]>>): void {
-  check(isRecord(buckets), "buckets", buckets, "an object of lists")
   const names = Object.values(histograms).map((h) => h.name)
+  checkNames(buckets, names, 'option "buckets" of prometheus()')
   for (const [name, bounds] of Object.entries(buckets)) {
-    if (!names.includes(name)) {
-      throw new TypeError(`prometheus(): no histogram "${name}". Did you mean "${nearest(name, names)}"?`)
-    }
     const rising =
       Array.isArray(bounds) &&
       bounds.length > 0 &&
@@ -120,7 +112,7 @@ function isWhole(value: unknown, from: number, to: number): boolean {
 
 function check(fits: boolean, option: string, value: unknown, wanted: string): void {
   if (fits) return
-  throw new TypeError(`prometheus(): option "${option}" is ${shown(value)}; it must be ${wanted}.`)
+  throw invalid(`prometheus(): option "${option}" is ${shown(value)}; it must be ${wanted}.`)
 }
 
 function shown(value: unknown): string {
