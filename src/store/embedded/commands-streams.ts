@@ -44,13 +44,12 @@ interface Trim {
 const defaultTrimLimit = 10_000
 
 function trimOptions(args: readonly Bytes[], from: number): [trim: Trim | undefined, next: number] {
-  if (args[from]?.toUpperCase() !== "MAXLEN") return [undefined, from]
+  const following = args.length - 1 - from
+  if (following < 1 || args[from]!.toUpperCase() !== "MAXLEN") return [undefined, from]
   let index = from + 1
-  const approximate = args[index] === "~"
-  if (approximate || args[index] === "=") index++
-  const text = args[index++]
-  if (text === undefined) throw syntaxError()
-  const maxLength = integerArgument(text)
+  const approximate = following > 1 && args[index] === "~"
+  if (approximate || (following > 1 && args[index] === "=")) index++
+  const maxLength = integerArgument(args[index++]!)
   if (maxLength < 0) throw new CommandError("ERR The MAXLEN argument must be >= 0.")
   return [{ maxLength, approximate, limit: approximate ? defaultTrimLimit : 0 }, index]
 }
@@ -121,10 +120,15 @@ function entryReply(entry: Entry): Value {
 }
 
 function xinfo(db: Keyspace, args: readonly Bytes[]): Value {
-  if (args[1]!.toUpperCase() !== "STREAM" || args.length !== 3)
-    throw new CommandError("ERR only XINFO STREAM key is supported here")
+  if (args[1]!.toUpperCase() !== "STREAM")
+    throw new CommandError(`ERR unknown subcommand '${args[1]}'. Try XINFO HELP.`)
+  if (args.length < 3) throw arityError("xinfo|stream")
   const stream = db.find(args[2]!, "stream")
   if (stream === undefined) throw new CommandError("ERR no such key")
+  if (args.length > 3)
+    throw new CommandError(
+      `ERR unknown subcommand or wrong number of arguments for '${args[1]}'. Try XINFO HELP.`,
+    )
   const first = stream.first()
   const last = stream.range({ ms: 0, seq: 0 }, lastId, 1, true)[0]
   return [

@@ -81,10 +81,10 @@ export class Deque {
     if (fromRight) kept.reverse()
     let capacity = smallest
     while (capacity < kept.length) capacity *= 2
+    this.length = kept.length
+    this.head = 0
     this.slots = kept
     this.slots.length = capacity
-    this.head = 0
-    this.length = kept.length
     return removed
   }
 

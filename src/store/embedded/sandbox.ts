@@ -82,13 +82,17 @@ function string51.format(fmt, ...)
 end
 string.format = string51.format
 
-function table51.concat(list, sep, first, last)
-  local joined = concat_(list, sep, first, last)
-  if not find(joined, "%.0") and not find(joined, "%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d") then return joined end
-  first, last = first or 1, last or #list
-  local texts = {}
-  for i = first, last do texts[i - first + 1] = text(list[i]) end
-  return concat_(texts, sep)
+function table51.concat(list, sep, from, to)
+  local first, last = from or 1, to or #list
+  for i = first, last do
+    local v = list[i]
+    if mathtype(v) and not alike(v) then
+      local texts = {}
+      for at = first, last do texts[at - first + 1] = text(list[at]) end
+      return concat_(texts, sep)
+    end
+  end
+  return concat_(list, sep, first, last)
 end
 
 -- A code is a first word; a message of one word gets ERR before it.

@@ -10,5 +10,7 @@ export function scoreRange(min: Bytes, max: Bytes): ScoreRange {
 }
 
 function bound(text: Bytes, exclusive: boolean): number {
-  return floatArgument(exclusive ? text.slice(1) : text, "ERR min or max is not a float")
+  const digits = exclusive ? text.slice(1) : text
+  // Redis takes the end of the text for the end of a number here, though not where a score is set.
+  return digits === "" ? 0 : floatArgument(digits, "ERR min or max is not a float")
 }
