@@ -1,5 +1,6 @@
 import { context, ROOT_CONTEXT } from "@opentelemetry/api"
 import type { Observer, StoreCall, Transition } from "../../src/model/observer.ts"
+import { flushBeforeClosed } from "./closing.ts"
 import { suppressed } from "./context.ts"
 import { Metrics } from "./metrics.ts"
 import { MomentSpans } from "./moments.ts"
@@ -49,10 +50,11 @@ export function opentelemetry(options?: OpenTelemetryOptions): Observer {
       if (numbers === undefined || call.blocking) return context.with(inside, run)
       return numbers.storeCall(call, () => context.with(inside, run))
     },
-    close() {
+    async close() {
       runs.close()
       moments.closed()
       numbers?.close()
+      await flushBeforeClosed()
     },
   }
   return observer
