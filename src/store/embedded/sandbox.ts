@@ -13,6 +13,7 @@ local call, pcall_, sha1hex = ...
 local type, error, select, tostring_, tonumber_ = type, error, select, tostring, tonumber
 local setmetatable, next, find, gmatch, concat_ = setmetatable, next, string.find, string.gmatch, table.concat
 local format_, unpack_, mathtype, tointeger, modf = string.format, table.unpack, math.type, math.tointeger, math.modf
+local pcall, rawget = pcall, rawget
 local getinfo, collect = debug.getinfo, collectgarbage
 
 -- The same in both, from what a 5.1 script may call.
@@ -24,7 +25,7 @@ end
 local string51 = pick(string, "byte char find format gmatch gsub len lower match rep reverse sub upper")
 local table51 = pick(table, "concat insert remove sort")
 local math51 = pick(math, "abs acos asin atan ceil cos deg exp floor fmod huge log max min modf pi rad random randomseed sin sqrt tan")
-local real = pick(_G, "assert error getmetatable ipairs next pairs pcall rawequal rawget select setmetatable type xpcall")
+local real = pick(_G, "assert error getmetatable ipairs next pairs rawequal rawget select setmetatable type xpcall")
 
 -- 5.1 has one kind of number, written with %.14g: neither "5.0" nor 16 digits.
 local exact = 100000000000000
@@ -94,6 +95,13 @@ function table51.concat(list, sep, from, to)
   end
   return concat_(list, sep, first, last)
 end
+
+-- Redis' own: of a caught error reply only the text is seen.
+local function caught(done, err, ...)
+  if not done and type(err) == "table" and rawget(err, "err") ~= nil then return false, rawget(err, "err") end
+  return done, err, ...
+end
+function real.pcall(...) return caught(pcall(...)) end
 
 -- A code is a first word; a message of one word gets ERR before it.
 local function reply_error(message)
