@@ -42,6 +42,11 @@ export class Keyspace {
     readonly onGrowth: (key: Bytes) => void,
   ) {}
 
+  /** How many keys are held, expired ones among them that have not been cleared away yet. */
+  get size(): number {
+    return this.entries.size
+  }
+
   /** Begins a call at the given time and clears away some of what has expired. */
   begin(now: number): void {
     this.now = Math.floor(now)
