@@ -1,0 +1,105 @@
+import { once } from "node:events"
+import { createServer, type IncomingMessage, type Server } from "node:http"
+import type { AddressInfo } from "node:net"
+
+interface KeyValue {
+  readonly key: string
+  readonly value: { readonly stringValue?: string; readonly intValue?: number }
+}
+
+interface OtlpResource {
+  readonly resource: { readonly attributes: readonly KeyValue[] }
+}
+
+export interface OtlpSpan {
+  readonly traceId: string
+  readonly spanId: string
+  readonly parentSpanId?: string
+  readonly name: string
+}
+
+export interface OtlpMetric {
+  readonly name: string
+  readonly sum?: { readonly dataPoints: readonly { readonly asDouble?: number; readonly asInt?: number }[] }
+}
+
+interface TraceRequest {
+  readonly resourceSpans: readonly (OtlpResource & {
+    readonly scopeSpans: readonly { readonly spans: readonly OtlpSpan[] }[]
+  })[]
+}
+
+interface MetricRequest {
+  readonly resourceMetrics: readonly (OtlpResource & {
+    readonly scopeMetrics: readonly { readonly metrics: readonly OtlpMetric[] }[]
+  })[]
+}
+
+/** How it answers: as it should, with an error that is not retried, or never. */
+export type Behaviour = "accept" | "refuse" | "hang"
+
+/** Receives traces and metrics over OTLP/HTTP in JSON, on a free port of the loopback interface. */
+export class OtlpReceiver {
+  readonly spans: OtlpSpan[] = []
+  readonly metrics: OtlpMetric[] = []
+  readonly resources: Record<string, string | number | undefined>[] = []
+  readonly requests: { readonly path: string; readonly headers: IncomingMessage["headers"] }[] = []
+  behaviour: Behaviour = "accept"
+  readonly #server: Server
+
+  private constructor() {
+    this.#server = createServer((request, response) => {
+      void text(request).then((body) => {
+        const path = request.url ?? ""
+        this.requests.push({ path, headers: request.headers })
+        if (this.behaviour === "hang") return
+        if (this.behaviour === "refuse") return response.writeHead(400).end()
+        if (path.endsWith("/v1/traces")) this.#traces(JSON.parse(body))
+        else if (path.endsWith("/v1/metrics")) this.#metrics(JSON.parse(body))
+        else return response.writeHead(404).end()
+        response.writeHead(200, { "content-type": "application/json" }).end("{}")
+      })
+    })
+  }
+
+  static async start(): Promise<OtlpReceiver> {
+    const receiver = new OtlpReceiver()
+    receiver.#server.listen(0, "127.0.0.1")
+    await once(receiver.#server, "listening")
+    return receiver
+  }
+
+  get endpoint(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+  }
+
+  async stop() {
+    this.#server.close()
+    this.#server.closeAllConnections()
+    await once(this.#server, "close")
+  }
+
+  #traces({ resourceSpans }: TraceRequest) {
+    for (const { resource, scopeSpans } of resourceSpans) {
+      this.resources.push(attributes(resource.attributes))
+      this.spans.push(...scopeSpans.flatMap((scope) => scope.spans))
+    }
+  }
+
+  #metrics({ resourceMetrics }: MetricRequest) {
+    for (const { resource, scopeMetrics } of resourceMetrics) {
+      this.resources.push(attributes(resource.attributes))
+      this.metrics.push(...scopeMetrics.flatMap((scope) => scope.metrics))
+    }
+  }
+}
+
+async function text(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = []
+  for await (const chunk of request) chunks.push(chunk)
+  return Buffer.concat(chunks).toString()
+}
+
+function attributes(list: readonly KeyValue[]) {
+  return Object.fromEntries(list.map(({ key, value }) => [key, value.stringValue ?? value.intValue]))
+}
