@@ -57,14 +57,15 @@ export class FakeEngine {
   }
 
   dispatchMany(count: number, options: JobOptions = {}): FakeJob[] {
-    const dispatch: Dispatch = { ...this.begin(count, options), many: true }
+    const ids = Array.from({ length: count }, (_, index) => `job-${index}`)
+    const dispatch: Dispatch = { ...this.begin(count, options), many: true, ids }
     const headers = this.observer.dispatching?.(dispatch) ?? {}
     // Answered in two parts, as chunks are.
     const first = Math.ceil(count / 2)
     for (const stored of [first, count - first])
       this.tell({ kind: "dispatched", dispatch, stored, duplicates: 0, payloadBytes: Array(stored).fill(17) })
     const each = (index: number) => (Array.isArray(headers) ? headers[index] : headers) as JobHeaders
-    return Array.from({ length: count }, (_, index) => this.job(`job-${index}`, each(index), options))
+    return ids.map((id, index) => this.job(id, each(index), options))
   }
 
   begin(count: number, { task = "mail", id, delayMs = 0, relation }: JobOptions = {}): Dispatch {
