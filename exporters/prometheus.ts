@@ -75,6 +75,7 @@ class Prometheus implements Observer {
       {
         path,
         bearerToken,
+        attached: () => this.#measure !== undefined,
         unready: () => unready(this.#measure?.source),
         metrics: (request, response) => this.#answer(request, response),
         failed: (error) => this.#warn(error),

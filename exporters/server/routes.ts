@@ -5,6 +5,8 @@ import type { IncomingMessage, ServerResponse } from "node:http"
 export interface Site {
   readonly path: string
   readonly bearerToken: string | undefined
+  /** False until there are numbers to show. */
+  attached(): boolean
   /** Why work cannot be done now; undefined where it can. */
   unready(): string | undefined
   metrics(req: IncomingMessage, res: ServerResponse): Promise<void>
@@ -53,6 +55,7 @@ function decide(site: Site, req: IncomingMessage): Reply | "metrics" {
   if (site.bearerToken !== undefined && !presents(req, site.bearerToken)) {
     return { status: 401, text: "unauthorized", headers: { "WWW-Authenticate": 'Bearer realm="taskora"' } }
   }
+  if (!site.attached()) return { status: 503, text: "not part of an app yet" }
   return "metrics"
 }
 
