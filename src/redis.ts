@@ -1,0 +1,1 @@
+export { type RedisAdapterOptions, redisAdapter } from "./store/redis/adapter.ts"

@@ -1,0 +1,63 @@
+/**
+ * Every command that Taskora sends or its scripts call, with arguments that stand where the real ones do: `k` a key,
+ * `c` a channel. The check at the start asks the server whether its user may run each.
+ */
+const clientCommands = [
+  "EVALSHA s 1 k",
+  "EVAL s 1 k",
+  "XREAD STREAMS k 0",
+  "BZPOPMIN k 0",
+  "SUBSCRIBE c",
+  "XADD k 1 e v",
+  "ZADD k 1 m",
+  "PEXPIRE k 1",
+  "DEL k",
+]
+
+/** Held against `lua/` by a test. */
+export const scriptCommands = [
+  "DEL k",
+  "EXISTS k",
+  "GET k",
+  "GETRANGE k 0 1",
+  "HDEL k f",
+  "HGET k f",
+  "HGETALL k",
+  "HINCRBY k f 1",
+  "HMGET k f",
+  "HSCAN k 0",
+  "HSET k f v",
+  "HSETNX k f v",
+  "LINDEX k 0",
+  "LLEN k",
+  "LPUSH k v",
+  "LRANGE k 0 1",
+  "LSET k 0 v",
+  "MGET k",
+  "MSET k v",
+  "PEXPIRE k 1",
+  "PUBLISH c v",
+  "RPOP k",
+  "RPUSH k v",
+  "SET k v",
+  "TIME",
+  "XADD k * e v",
+  "XRANGE k - +",
+  "XREVRANGE k + -",
+  "ZADD k 1 m",
+  "ZCARD k",
+  "ZCOUNT k 0 1",
+  "ZMSCORE k m",
+  "ZRANGE k 0 1",
+  "ZREM k m",
+  "ZSCORE k m",
+]
+
+/** Each command once, by its name, with the key and the channel in place. */
+export function sampleCalls(key: string, channel: string): string[][] {
+  const calls = [...clientCommands, ...scriptCommands].map((line) => line.split(" "))
+  const byName = new Map(calls.map((words) => [words[0]!, words]))
+  return [...byName.values()].map((words) =>
+    words.map((word) => (word === "k" ? key : word === "c" ? channel : word)),
+  )
+}

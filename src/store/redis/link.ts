@@ -1,0 +1,195 @@
+import type { Redis } from "ioredis"
+import { systemClock, type Timer } from "../../model/clock.ts"
+import { type Reply, StoreError } from "../store.ts"
+import { classify, describe, isReply, ReplyError } from "./failures.ts"
+import { openingMs } from "./target.ts"
+
+/** Why a link ended. */
+export interface Ending {
+  readonly message: string
+  /** First word of the server's answer, where it was one that ended the link. */
+  readonly code?: string
+  /** The server answered the handshake with an error: trying again is unlikely to help. */
+  readonly refused?: true
+}
+
+export interface LinkListeners {
+  /** A key that never exists. */
+  readonly probeKey: string
+  /** The server has answered: commands can be sent. */
+  up(): void
+  /** Called once, for whatever reason, also when it was never up. */
+  ended(ending: Ending): void
+  message(channel: string, text: string): void
+}
+
+interface Call {
+  readonly what: string
+  readonly deadline: number
+  readonly reject: (error: StoreError) => void
+}
+
+const probeAgainMs = 100
+/** Without a single byte for so long, beyond a call's own time, a socket is taken for half-open. */
+const silenceMs = 1_000
+
+/** One client on one socket: from connecting to the socket's end, never again. */
+export class Link {
+  #state: "opening" | "up" | "ended" = "opening"
+  readonly #client: Redis
+  readonly #on: LinkListeners
+  readonly #calls = new Set<Call>()
+  #opening: Timer
+  #watchdog: Timer
+  #bytesRead = -1
+  #lastError: string | undefined
+  /** A command of ours has been answered. */
+  served = false
+
+  constructor(client: Redis, on: LinkListeners) {
+    this.#client = client
+    this.#on = on
+    client.on("error", (error) => this.#note(error))
+    client.on("ready", () => void this.#probe())
+    client.on("end", () => this.end({ message: this.#lastError ?? "the connection was closed" }))
+    client.on("message", (channel, text) => on.message(channel, text))
+    this.#limitOpening()
+    client.connect().catch((error: unknown) => {
+      // Reported by "end" too, but for what keeps ioredis from trying at all.
+      this.#lastError ??= describe(error)
+    })
+  }
+
+  get isUp(): boolean {
+    return this.#state === "up"
+  }
+
+  /** Rejects with a `StoreError`. `answerMs`: without an answer for so long the socket is destroyed. */
+  send(
+    command: string,
+    args: readonly (string | number)[],
+    answerMs: number,
+    what = command,
+  ): Promise<Reply> {
+    if (this.#state !== "up")
+      return Promise.reject(new StoreError(`${what} was not sent: not connected`, "unsent"))
+    return this.#call(command, args, answerMs, what)
+  }
+
+  #call(command: string, args: readonly (string | number)[], answerMs: number, what: string): Promise<Reply> {
+    return new Promise((resolve, reject) => {
+      const call: Call = { what, deadline: systemClock.monotonic() + answerMs, reject }
+      this.#calls.add(call)
+      this.#client.call(command, args as (string | number)[]).then(
+        (reply) => {
+          this.#calls.delete(call)
+          if (this.#state === "up") this.served = true
+          resolve(reply as Reply)
+        },
+        (error: unknown) => {
+          this.#calls.delete(call)
+          const failure = classify(error, what)
+          reject(failure)
+          if (this.#state === "up" && failure instanceof ReplyError && failure.losesConnection) {
+            this.end({ message: failure.message, code: failure.code })
+          }
+        },
+      )
+      this.#watch(call)
+    })
+  }
+
+  /**
+   * `ready` is not enough: a server that loads its data, or an older ioredis before AUTH is answered, is ready too. The
+   * probe deletes a key that does not exist, since a replica answers everything but a write.
+   */
+  async #probe(): Promise<void> {
+    try {
+      await this.#call("del", [this.#on.probeKey], openingMs, "probe")
+    } catch (error) {
+      if (this.#state !== "opening") return
+      const code = error instanceof ReplyError ? error.code : undefined
+      if (error instanceof ReplyError && error.fate === "unavailable" && !error.losesConnection) {
+        this.#lastError = error.message
+        this.#limitOpening()
+        systemClock.setTimeout(() => void this.#probe(), probeAgainMs)
+        return
+      }
+      // Not being allowed to ask is an answer too.
+      if (code !== "NOPERM") return this.end(refusal(error))
+    }
+    if (this.#state !== "opening") return
+    this.#state = "up"
+    systemClock.clearTimeout(this.#opening)
+    this.#on.up()
+  }
+
+  #note(error: Error): void {
+    this.#lastError = describe(error)
+    // AUTH or SELECT failed. After a SELECT that failed, ioredis would go on in database 0.
+    if (this.#state === "opening" && isReply(error)) this.end(refusal(classify(error, "handshake")))
+  }
+
+  #limitOpening(): void {
+    systemClock.clearTimeout(this.#opening)
+    this.#opening = systemClock.setTimeout(() => {
+      this.end({ message: this.#lastError ?? `no answer within ${openingMs / 1000} s` })
+    }, openingMs)
+  }
+
+  #watch(call: Call): void {
+    if (this.#watchdog !== undefined) return
+    this.#lookIn(call.deadline - systemClock.monotonic())
+  }
+
+  #lookIn(ms: number): void {
+    this.#watchdog = systemClock.setTimeout(() => {
+      // After the poll phase: when the event loop was blocked, the answer waits in the socket, read only now.
+      setImmediate(() => this.#look())
+    }, ms)
+  }
+
+  #look(): void {
+    this.#watchdog = undefined
+    const [oldest] = this.#calls
+    if (oldest === undefined || this.#state === "ended") return
+    const leftMs = oldest.deadline - systemClock.monotonic()
+    const { bytesRead } = this.#client.stream
+    if (leftMs > 0) this.#lookIn(leftMs)
+    else if (bytesRead === this.#bytesRead) this.end({ message: `no answer to ${oldest.what}` })
+    else this.#lookIn(silenceMs)
+    this.#bytesRead = bytesRead
+  }
+
+  /** Destroys the socket; `disconnect()` alone would wait two seconds for the other side to agree. */
+  end(ending: Ending): void {
+    if (this.#state === "ended") return
+    this.#state = "ended"
+    systemClock.clearTimeout(this.#opening)
+    systemClock.clearTimeout(this.#watchdog)
+    if (this.#client.status !== "end") {
+      this.#client.disconnect()
+      this.#client.stream?.destroy()
+    }
+    for (const { what, reject } of this.#calls) {
+      reject(new StoreError(`${what} was sent and not answered: ${ending.message}`, "unanswered"))
+    }
+    this.#calls.clear()
+    this.#on.ended(ending)
+  }
+
+  /** Resolves when the socket's handle is gone. */
+  async closed(): Promise<void> {
+    const { stream } = this.#client
+    if (!stream || stream.closed) return
+    await new Promise((resolve) => stream.once("close", resolve))
+  }
+}
+
+function refusal(error: unknown): Ending {
+  const message = error instanceof Error ? error.message : String(error)
+  if (!(error instanceof ReplyError)) return { message }
+  return error.code === "READONLY"
+    ? { message, code: error.code }
+    : { message, code: error.code, refused: true }
+}

@@ -1,0 +1,190 @@
+import { sleep, systemClock } from "../../model/clock.ts"
+import { ConnectionError, TaskoraError } from "../../model/errors.ts"
+import type { Reply, ScriptSource, ServerInfo, Store, StoreListeners, StreamChunk } from "../store.ts"
+import { Connection } from "./connection.ts"
+import { ReplyError } from "./failures.ts"
+import { checkServer } from "./fitness.ts"
+import { Interrupt } from "./interrupt.ts"
+import type { Ending } from "./link.ts"
+import { StreamReading } from "./reading.ts"
+import { Subscriptions } from "./subscriptions.ts"
+import { placeText, type Target } from "./target.ts"
+import { WorkWaiting } from "./waiting.ts"
+
+const connectMs = 4_800
+/** With the second that a silent socket is given, an unanswered call is noticed within five. */
+const answerMs = 4_000
+const controlKeyMs = 60_000
+const farewellMs = 250
+
+export interface RedisStoreOptions {
+  readonly target: Target
+  /** What every key and channel begins with: `[prefix:]taskora:`. */
+  readonly base: string
+  readonly instance: string
+}
+
+export class RedisStore implements Store {
+  readonly #options: RedisStoreOptions
+  readonly #listeners: StoreListeners
+  readonly #commands: Connection
+  readonly #blocking: Connection
+  readonly #reader: Connection
+  readonly #subscriptions: Subscriptions
+  readonly #reading: StreamReading
+  readonly #waiting: WorkWaiting
+  readonly #interruptRead: Interrupt
+  readonly #interruptWait: Interrupt
+  readonly #readKey: string
+  readonly #waitKey: string
+  #server: Pick<ServerInfo, "product" | "version"> | undefined
+  #connecting: Promise<void> | undefined
+  #closing: Promise<void> | undefined
+  #poked = false
+
+  constructor(options: RedisStoreOptions, listeners: StoreListeners) {
+    this.#options = options
+    this.#listeners = listeners
+    const { target } = options
+    const control = `${options.base}control:${options.instance}`
+    const probeKey = `${control}:probe`
+    this.#readKey = `${control}:read`
+    this.#waitKey = `${control}:wait`
+    this.#commands = new Connection(target, {
+      role: "commands",
+      probeKey,
+      up: () => this.#server && listeners.back(),
+      lost: (ending) => this.#lost(ending),
+    })
+    this.#blocking = new Connection(target, { role: "blocking", probeKey })
+    this.#reader = new Connection(target, { role: "reader", probeKey })
+    this.#subscriptions = new Subscriptions(target, {
+      role: "subscriber",
+      probeKey,
+      message: (channel, text) => listeners.message(channel, text),
+    })
+    this.#interruptRead = new Interrupt((number) =>
+      this.#poke("xadd", [this.#readKey, "MAXLEN", 1, `${number}-0`, "e", ""]),
+    )
+    this.#interruptWait = new Interrupt((number) => this.#poke("zadd", [this.#waitKey, number, "i"]))
+    this.#reading = new StreamReading(this.#reader, { key: this.#readKey, interrupt: this.#interruptRead })
+    this.#waiting = new WorkWaiting(this.#blocking, { key: this.#waitKey, interrupt: this.#interruptWait })
+  }
+
+  connect(): Promise<void> {
+    if (this.#closing) return Promise.reject(new TaskoraError("the store has been closed", "CLOSED"))
+    this.#connecting ??= this.#connect().finally(() => {
+      this.#connecting = undefined
+    })
+    return this.#connecting
+  }
+
+  async #connect(): Promise<void> {
+    const failure = await this.#commands.openWithin(connectMs)
+    try {
+      if (failure) throw this.#unreachable(failure)
+      this.#server ??= await checkServer(
+        (command, args, what) => this.#commands.send(command, args, answerMs, what),
+        this.#options.base,
+      )
+    } catch (error) {
+      // Whoever never had a server is not kept alive by looking for one.
+      if (!this.#server) await this.#commands.stop("not connected")
+      throw error
+    }
+  }
+
+  async run(
+    script: ScriptSource,
+    keys: readonly string[],
+    args: readonly (string | number)[],
+  ): Promise<Reply> {
+    const rest = [keys.length, ...keys, ...args]
+    const what = `script "${script.name}"`
+    try {
+      return await this.#commands.send("evalsha", [script.sha, ...rest], answerMs, what)
+    } catch (error) {
+      if (!(error instanceof ReplyError && error.code === "NOSCRIPT")) throw error
+      return await this.#commands.send("eval", [script.text, ...rest], answerMs, what)
+    }
+  }
+
+  readStreams(
+    positions: ReadonlyMap<string, string>,
+    blockMs: number,
+    count: number,
+  ): Promise<StreamChunk[]> {
+    return this.#reading.read(positions, blockMs, count)
+  }
+
+  waitForWork(keys: readonly string[], blockMs: number): Promise<string | undefined> {
+    return this.#waiting.wait(keys, blockMs)
+  }
+
+  interruptRead(): void {
+    this.#interruptRead.raise()
+  }
+
+  interruptWait(): void {
+    this.#interruptWait.raise()
+  }
+
+  #poke(command: string, args: [key: string, ...rest: (string | number)[]]): void {
+    this.#poked = true
+    for (const sent of [
+      this.#commands.send(command, args, answerMs),
+      this.#commands.send("pexpire", [args[0], controlKeyMs], answerMs),
+    ]) {
+      sent.catch(() => {
+        // An interrupt that is lost costs no more than the rest of the block time.
+      })
+    }
+  }
+
+  subscribe(channels: readonly string[]): Promise<void> {
+    return this.#subscriptions.add(channels)
+  }
+
+  describe(): ServerInfo {
+    const { address, port } = this.#options.target
+    const place = port === undefined ? { address } : { address, port }
+    return { product: "redis", version: "unknown", ...this.#server, ...place }
+  }
+
+  connected(): boolean {
+    return this.#server !== undefined && this.#commands.isUp
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    const others = [this.#blocking.close(), this.#reader.close(), this.#subscriptions.close()]
+    if (this.#poked && this.#commands.isUp) await this.#forgetControlKeys()
+    await Promise.all([...others, this.#commands.close()])
+  }
+
+  async #forgetControlKeys(): Promise<void> {
+    const removed = this.#commands.send("del", [this.#readKey, this.#waitKey], answerMs).catch(() => {
+      // They expire by themselves.
+    })
+    await Promise.race([removed, sleep(systemClock, farewellMs)])
+  }
+
+  #lost({ message }: Ending): void {
+    if (!this.#server || this.#closing) return
+    this.#listeners.lost(new ConnectionError(`lost the connection to Redis at ${this.#place}: ${message}`))
+  }
+
+  get #place(): string {
+    return placeText(this.#options.target)
+  }
+
+  #unreachable({ message, refused }: Ending): Error {
+    if (this.#closing) return new TaskoraError("the store has been closed", "CLOSED")
+    if (refused) return new ConnectionError(`Redis at ${this.#place} refused the connection: ${message}`)
+    return new ConnectionError(`cannot reach Redis at ${this.#place}: ${message}`)
+  }
+}
