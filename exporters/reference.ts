@@ -1,0 +1,85 @@
+import {
+  eventInstruments,
+  type Instrument,
+  instruments,
+  prometheusLabel,
+  prometheusName,
+} from "./catalogue.ts"
+
+/** The reference page of all metrics, from the catalogue. */
+export function renderMetricsReference(): string {
+  return `${[
+    "# Metrics",
+    "",
+    "<!-- Generated from exporters/catalogue.ts. Do not edit. -->",
+    "",
+    "Every instrument of Taskora, alike on `/metrics` and over OTLP. A counter counts in the one process that made the",
+    "transition: sum it over all instances. What is marked *cluster* is a fact about the whole cluster and alike in",
+    "every instance: take `max by (...)`, never a sum.",
+    "",
+    ...section("Counters", "counter"),
+    ...section("Gauges", "gauge"),
+    ...section("Histograms", "histogram"),
+    "## Attribute values",
+    "",
+    "Tasks beyond the limit (300 unless `taskLimit` says otherwise), error types beyond 900 pairs of task and type, and",
+    "error types that are no class names share the value `_OTHER`; `taskora_series_overflows_total` counts what went",
+    "there.",
+    "",
+    table(["instrument", "attribute", "values"], valueRows()),
+    "",
+    "## Buckets",
+    "",
+    table(["histogram", "unit", "upper bounds"], bucketRows()),
+    "",
+    "## What each event feeds",
+    "",
+    table(
+      ["event", "metrics"],
+      Object.entries(eventInstruments).map(([event, fed]) => [
+        code(event),
+        fed.map((i) => code(prometheusName(i))).join(", "),
+      ]),
+    ),
+  ].join("\n")}\n`
+}
+
+function section(title: string, kind: Instrument["kind"]): string[] {
+  const rows = instruments
+    .filter((i) => i.kind === kind)
+    .map((i) => [
+      code(prometheusName(i)),
+      code(i.name),
+      i.unit === "" ? "" : code(i.unit),
+      i.attributes.map((a) => code(prometheusLabel(a.name))).join(", "),
+      i.cluster ? `*Cluster.* ${i.description}` : i.description,
+    ])
+  return [`## ${title}`, "", table(["Prometheus", "OpenTelemetry", "unit", "labels", "meaning"], rows), ""]
+}
+
+function valueRows(): string[][] {
+  return instruments.flatMap((i) =>
+    i.attributes
+      .filter((a) => a.values !== undefined)
+      .map((a) => [
+        code(prometheusName(i)),
+        code(prometheusLabel(a.name)),
+        (a.values ?? []).map(code).join(", "),
+      ]),
+  )
+}
+
+function bucketRows(): string[][] {
+  return instruments
+    .filter((i) => i.buckets !== undefined)
+    .map((i) => [code(prometheusName(i)), code(i.unit), (i.buckets ?? []).join(" ")])
+}
+
+function code(text: string): string {
+  return `\`${text}\``
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`
+  return [line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n")
+}
