@@ -29,9 +29,8 @@ export function relate(attempt: Attempt, sent: Context, rule: RelationRule): Ori
   if (relation === "parent") return { parent: sent, links }
   if (relation === "link" || isLate(attempt, rule.linkAfterMs))
     return { parent: trace.deleteSpan(sent), links }
-  if (previous && attempt.previousEndedAt !== undefined && previous.traceId !== dispatch?.traceId)
-    return { parent: trace.setSpanContext(sent, previous), links }
-  return { parent: sent, links }
+  const joinsPrevious = previous !== undefined && previous.traceId !== dispatch?.traceId
+  return { parent: joinsPrevious ? trace.setSpanContext(sent, previous) : sent, links }
 }
 
 /**

@@ -105,7 +105,29 @@ describe("attributes", () => {
   })
 })
 
+describe("links of a batch", () => {
+  it("are those of its first jobs: the SDK would keep the last, and warn", () => {
+    const engine = new FakeEngine(opentelemetry({ batchCreates: true }))
+    engine.dispatchMany(130)
+    const linked = spans.one("send mail").links.map((link) => link.context.spanId)
+    const created = spans.named("create mail").map((span) => span.spanContext().spanId)
+    expect(linked).toEqual(created.slice(0, 128))
+  })
+})
+
 describe("failure", () => {
+  it("says when the next attempt is due", () => {
+    const engine = new FakeEngine(opentelemetry())
+    const job = engine.dispatch({ maxAttempts: 2 })
+    const attempt = engine.claim(job)
+    engine.run(attempt, () => {})
+    engine.failed(job, attempt, new Error("no"), 1500)
+    expect(spans.one("process mail").events[1]).toMatchObject({
+      name: "retry scheduled",
+      attributes: { "messaging.taskora.next_attempt": 2, "messaging.taskora.delay_ms": 1500 },
+    })
+  })
+
   it("records the exception and puts no text into the status", () => {
     const span = failWith(new RangeError("too far"))
     expect(span.status).toEqual({ code: SpanStatusCode.ERROR })
@@ -176,8 +198,12 @@ describe("time", () => {
     expect(spans.one("process mail").duration[0]).toBeLessThan(60)
   })
 
-  it("ends what is open when the app closes", () => {
+  it("ends what is open when the app closes, and nothing twice", () => {
     const engine = new FakeEngine(opentelemetry())
+    const ended = engine.claim(engine.dispatch())
+    engine.run(ended, () => {})
+    engine.completed(ended)
+    spans.exporter.reset()
     engine.run(engine.claim(engine.dispatch()), () => {})
     engine.tell({ kind: "worker closing" })
     engine.observer.close?.()

@@ -149,6 +149,40 @@ describe("relation", () => {
   })
 })
 
+describe("relation `auto`", () => {
+  const spansOf = (eligibleAfterMs: number) => {
+    const { spans, engine } = start()
+    const attempt = engine.claim(engine.dispatch({ delayMs: eligibleAfterMs }))
+    engine.run(attempt, () => {})
+    engine.completed(attempt)
+    return spans
+  }
+
+  it("stays in the trace of the dispatch up to linkAfter, and not a moment longer", () => {
+    expect(spansOf(60_000).one("process mail").parentSpanContext).toBeDefined()
+    resetTelemetry()
+    expect(spansOf(60_001).one("process mail").parentSpanContext).toBeUndefined()
+  })
+
+  it("lets a run that was handed back go on in the trace of the one before, also without a dispatch to join", () => {
+    const { spans, engine } = start()
+    const job = engine.job("job-1", {})
+    const first = engine.claim(job)
+    engine.run(first, () => {})
+    engine.ended(job, first)
+    engine.tell({ kind: "released", attempt: first, durationMs: 1 })
+    job.attempts = 0
+    const again = engine.claim(job)
+    engine.run(again, () => {})
+    engine.completed(again)
+    expect(spans.render()).toMatchInlineSnapshot(`
+      "trace 1
+        #1 process mail (CONSUMER) attempt=1 outcome=released
+          #2 process mail (CONSUMER) attempt=1 outcome=completed ~> #1"
+    `)
+  })
+})
+
 describe("stored context", () => {
   it.each([
     ["is malformed", { traceparent: "00-zzz-1-01" }],

@@ -56,6 +56,14 @@ describe("counters", () => {
     expect(await sdk.points("taskora.jobs.completed")).toEqual(["task=mail: 2"])
   })
 
+  it("are found by a worker that was running before the SDK was registered", async () => {
+    const engine = start()
+    const attempt = engine.claim(engine.dispatch())
+    const sdk = collect()
+    engine.run(attempt, () => {})
+    expect(await sdk.points("taskora.attempts.started")).toEqual(["task=mail: 1"])
+  })
+
   it("move with the global provider", async () => {
     const first = collect()
     const engine = start()

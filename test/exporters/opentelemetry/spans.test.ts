@@ -181,4 +181,47 @@ describe("goldens", () => {
         #3 worker shutdown (INTERNAL)"
     `)
   })
+
+  it("ends the span of a batch with the answer of its last job", () => {
+    const dispatch = { ...engine.begin(4), many: true }
+    engine.observer.dispatching?.(dispatch)
+    engine.tell({ kind: "dispatched", dispatch, stored: 2, duplicates: 1, payloadBytes: [1, 1] })
+    expect(spans.finished).toEqual([])
+    engine.tell({ kind: "rejected", dispatch, count: 1, reason: "connection", error: new RangeError("no") })
+    expect(spans.render()).toMatchInlineSnapshot(`
+      "trace 1
+        #1 send mail (PRODUCER) reason=connection duplicates=1 ERROR RangeError"
+    `)
+  })
+
+  it("shows a cancel that recovery honoured in the trace of the dispatch", () => {
+    const { task, id, headers } = engine.dispatch()
+    fromRequest(() =>
+      engine.tell({ kind: "removed", task, id, headers, state: "active", totalMs: 5, attempts: 1 }),
+    )
+    expect(spans.render()).toMatchInlineSnapshot(`
+      "trace 1
+        #1 send mail (PRODUCER)
+          #3 cancel mail (CLIENT) state=active [cancelled] ~> #1
+      trace 2
+        #2 request (INTERNAL)"
+    `)
+  })
+
+  it("shows the worker's life outside of whatever is active, and its shutdown once", () => {
+    fromRequest(() => {
+      engine.tell({ kind: "worker ready", tasks: ["mail"] })
+      engine.tell({ kind: "worker closing" })
+      engine.tell({ kind: "worker closing" })
+      engine.tell({ kind: "worker closed" })
+    })
+    expect(spans.render()).toMatchInlineSnapshot(`
+      "trace 1
+        #1 request (INTERNAL)
+      trace 2
+        #2 worker start (INTERNAL)
+      trace 3
+        #3 worker shutdown (INTERNAL)"
+    `)
+  })
 })
