@@ -3,8 +3,8 @@
 -- Stores new jobs, all or none, in the order given. Each job: id, options, body (headers \n data).
 -- options: "" or "delay,priority,named" (ms; 0 to 2^21; 1 where the user chose the id).
 -- Replies { time, words, known } with a letter for each job: s stored, d duplicate (its id has a record already).
-local same = redis.call("HMGET", q.stats, "lane:" .. a.lane, "due")
-local verdict, answer = lane_check(same[1], tonumber(a.n))
+local known = redis.call("HMGET", q.stats, "lane:" .. a.lane, "due", "epoch")
+local verdict, answer = lane_check(known[1], tonumber(a.n))
 local now = server_time()
 if verdict == "stale" then return { "stale" } end
 if verdict == "same" then return { "stored", now, answer } end
@@ -51,14 +51,14 @@ if #plain == #jobs and #jobs > 0 then
   redis.call("MSET", unpack(records))
   if redis.call("LPUSH", q.waiting, unpack(plain)) == #plain then queue_wake(q) end
 elseif #jobs > 0 then
-  -- The nonces are those that the HINCRBY after the MSET gives: nothing else runs in between, and the first write must
-  -- be one that a full server refuses.
-  local known = tonumber(redis.call("HGET", q.stats, "order") or "0")
+  -- The nonces are those that the HINCRBY after the MSET reserves: nothing else runs in between, and the first write
+  -- must be one that a full server refuses.
+  local before = tonumber(redis.call("HGET", q.stats, "order") or "0")
   for k, job in ipairs(jobs) do
     local r = {
       state = "w", created = created, eligible = "", priority = job.priority > 0 and whole(job.priority) or "",
       order = "", fails = "", attempt = "", stalls = "", token = "", claimed = "", finished = "", max = "", life = "",
-      releases = "", nonce = job.nonce and whole(known + job.nonce) or "", flags = "", run = "", history = "",
+      releases = "", nonce = job.nonce and whole(before + job.nonce) or "", flags = "", run = "", history = "",
       outcome = "", body = job.body,
     }
     job.r = r
@@ -76,7 +76,7 @@ elseif #jobs > 0 then
   redis.call("MSET", unpack(records))
   queue_orders(q, nonce)
   queue_back(q, back)
-  queue_delay(q, scored, due, tonumber(same[2]))
+  queue_delay(q, scored, due, tonumber(known[2] or ""))
   local ranked = {}
   for _, job in ipairs(back) do
     if job.r.order ~= "" then
@@ -88,6 +88,7 @@ elseif #jobs > 0 then
 end
 
 if #jobs > 0 then redis.call("HINCRBY", q.stats, "dispatched", #jobs) end
-local fields = { "lane:" .. a.lane, lane_receipt(a.n, now, answer) }
-redis.call("HSET", q.stats, unpack(fields))
+-- Counters that fall within one epoch were lost in a failover; a new epoch is a real new beginning.
+if not known[3] then redis.call("HSETNX", q.stats, "epoch", a.lane .. "-" .. created) end
+redis.call("HSET", q.stats, "lane:" .. a.lane, lane_receipt(a.n, now, answer))
 return { "stored", now, answer }

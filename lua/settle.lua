@@ -45,7 +45,6 @@ local last, told, ids = whole(call.log.seq), table.concat(reasons, "\t"), {}
 for i = 1, #claimed, 2 do ids[#ids + 1] = claimed[i] end
 local receipt = words .. "\n" .. last .. "\n" .. more .. "\n" .. whole(token) .. "\n" .. table.concat(ids, "\t") .. "\n" .. told
 redis.call("HSET", q.stats, lane, lane_receipt(a.n, now, receipt), "seq", last, "token", whole(token + #ids))
-if not known[2] then redis.call("HSETNX", q.stats, "epoch", a.instance .. "-" .. call.time) end
 
 local reply = { "settled", now, words, last, due and whole(due) or "", more, told }
 for i = 1, #claimed do reply[#reply + 1] = claimed[i] end

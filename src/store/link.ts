@@ -21,6 +21,8 @@ export class Link {
   readonly clock: Clock
   readonly shared: Readonly<Record<SharedKey, string>>
   closed = false
+  /** In an outage: the connection was lost and is not back. */
+  away = false
   /** Server time minus this process's time, ms, from the last script's answer; smooth enough for lags. */
   clockOffset = 0
   private readonly store: Store
@@ -36,9 +38,13 @@ export class Link {
     this.clock = adapter.clock
     this.shared = sharedKeys(adapter.prefix)
     this.store = adapter.open(this.instance, {
-      lost: (error) => listeners.lost(error),
+      lost: (error) => {
+        this.away = true
+        listeners.lost(error)
+      },
       message: (channel, text) => listeners.message(channel, text),
       back: () => {
+        this.away = false
         this.release()
         listeners.back()
       },

@@ -19,7 +19,7 @@ export type Kind = keyof Kinds
 interface Entry {
   readonly kind: Kind
   value: Kinds[Kind]
-  /** Clock time of expiry, ms; Infinity for none. */
+  /** The last ms of clock time at which the key is there; Infinity for ever. */
   expiresAt: number
 }
 
@@ -52,7 +52,7 @@ export class Keyspace {
     this.now = Math.floor(now)
     for (let swept = 0; swept < sweepLimit; swept++) {
       const next = this.deadlines.first()
-      if (next === undefined || next.score > this.now) break
+      if (next === undefined || next.score >= this.now) break
       this.delete(next.member)
     }
   }
@@ -92,14 +92,14 @@ export class Keyspace {
     return true
   }
 
-  /** Sets when the key expires, clock ms. The key must exist. */
+  /** Sets the last ms of clock time at which the key, which must exist, is there. */
   expireAt(key: Bytes, deadline: number): void {
     const entry = this.live(key)!
     entry.expiresAt = deadline
     this.deadlines.set(key, deadline)
   }
 
-  /** When the key expires, clock ms; Infinity for never; undefined if there is no such key. */
+  /** The last ms of clock time at which the key is there; Infinity for ever; undefined if there is no such key. */
   deadline(key: Bytes): number | undefined {
     return this.live(key)?.expiresAt
   }
@@ -120,7 +120,7 @@ export class Keyspace {
 
   private live(key: Bytes): Entry | undefined {
     const entry = this.entries.get(key)
-    if (entry === undefined || entry.expiresAt > this.now) return entry
+    if (entry === undefined || entry.expiresAt >= this.now) return entry
     this.entries.delete(key)
     this.deadlines.delete(key)
     return undefined

@@ -53,9 +53,13 @@ export const scriptCommands = [
   "ZSCORE k m",
 ]
 
-/** Each command once, by its name, with the key and the channel in place. */
+const calls = [...clientCommands, ...scriptCommands].map((line) => line.split(" "))
+
+/** The names of those that touch keys. */
+export const keyCommands = [...new Set(calls.filter((words) => words.includes("k")).map(([name]) => name!))]
+
+/** Each command once, its name first, with the key and the channel in place. */
 export function sampleCalls(key: string, channel: string): string[][] {
-  const calls = [...clientCommands, ...scriptCommands].map((line) => line.split(" "))
   const byName = new Map(calls.map((words) => [words[0]!, words]))
   return [...byName.values()].map((words) =>
     words.map((word) => (word === "k" ? key : word === "c" ? channel : word)),

@@ -71,7 +71,14 @@ export class Connection {
   /** Keeps trying for at most `patienceMs`, or until the server refuses us; undefined when commands can be sent. */
   async openWithin(patienceMs: number): Promise<Ending | undefined> {
     if (this.isUp) return undefined
-    const timer = systemClock.setTimeout(() => this.#giveUp(this.#lastEnding, true), patienceMs, true)
+    const timer = systemClock.setTimeout(
+      () => {
+        const silence = { message: `no answer within ${patienceMs / 1000} s` }
+        this.#giveUp(this.#failures === 0 ? silence : this.#lastEnding, true)
+      },
+      patienceMs,
+      true,
+    )
     try {
       await this.#wait(true)
       return undefined

@@ -1,6 +1,6 @@
 import { ConnectionError, PermissionError, TaskoraError } from "../../model/errors.ts"
 import { type Reply, type ServerInfo, StoreError } from "../store.ts"
-import { sampleCalls } from "./commands.ts"
+import { keyCommands, sampleCalls } from "./commands.ts"
 import { ReplyError } from "./failures.ts"
 
 type Send = (command: string, args: readonly (string | number)[], what: string) => Promise<Reply>
@@ -38,6 +38,9 @@ export async function checkServer(
 
 async function readVersion(send: Send): Promise<Pick<ServerInfo, "product" | "version">> {
   const info = await ask(send, "server")
+  if ((field(info, "redis_mode") ?? field(info, "server_mode")) === "cluster") {
+    throw new TaskoraError("this server is part of a cluster; clusters are not supported yet", "CONNECTION")
+  }
   const valkey = field(info, "valkey_version")
   if (valkey !== undefined) return { product: "valkey", version: valkey }
   const version = field(info, "redis_version")
@@ -46,21 +49,25 @@ async function readVersion(send: Send): Promise<Pick<ServerInfo, "product" | "ve
 }
 
 async function checkPermissions(send: Send, base: string): Promise<void> {
-  const calls = sampleCalls(`${base}control:permissions`, `${base}control:permissions`)
-  const missing = await findMissing(send, calls)
+  const sample = `${base}control:permissions`
+  const missing = await findMissing(send, sampleCalls(sample, sample))
   if (missing === "old") throw tooOld("before 7")
   if (missing.length === 0) return
-  const onKeys = calls.filter((words) => words.length > 1).map((words) => words[0]!)
-  // All of them: not the commands are missing but what they may touch.
-  const names = onKeys.every((name) => missing.includes(name))
-    ? []
-    : missing.map((name) => name.toLowerCase())
-  const rule = [...names.map((name) => `+${name}`), `~${base}*`, `&${base}*`].join(" ")
+  // A user who may run all of them on no key of ours lacks the keys, not the commands.
+  const keysAreMissing = keyCommands.every((name) => missing.includes(name)) && !missing.includes("TIME")
+  const names = keysAreMissing ? missing.filter((name) => !keyCommands.includes(name)) : missing
+  const commands = names.map((name) => `+${name.toLowerCase()}`)
+  const patterns = [`~${base}*`, `&${base}*`]
   throw new PermissionError(
-    `the Redis user may not run ${names.join(", ") || "any command"} on keys and channels "${base}*"; ` +
-      `add to its ACL: ${rule}`,
-    names.length > 0 ? names : [`~${base}*`, `&${base}*`],
+    `the Redis user may not ${lacks(names, keysAreMissing)}, here on keys and channels "${base}*"; ` +
+      `add to its ACL: ${[...commands, ...patterns].join(" ")}`,
+    [...(keysAreMissing ? [patterns[0]!] : []), ...names.map((name) => name.toLowerCase())],
   )
+}
+
+function lacks(names: readonly string[], keysAreMissing: boolean): string {
+  const run = names.length > 0 ? [`run ${names.map((name) => name.toLowerCase()).join(", ")}`] : []
+  return [...(keysAreMissing ? ["use its keys"] : []), ...run].join(" nor ")
 }
 
 async function findMissing(send: Send, calls: string[][]): Promise<string[] | "old"> {

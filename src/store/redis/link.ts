@@ -79,8 +79,9 @@ export class Link {
   #call(command: string, args: readonly (string | number)[], answerMs: number, what: string): Promise<Reply> {
     return new Promise((resolve, reject) => {
       const call: Call = { what, deadline: systemClock.monotonic() + answerMs, reject }
+      const sent = this.#client.call(command, args as (string | number)[])
       this.#calls.add(call)
-      this.#client.call(command, args as (string | number)[]).then(
+      sent.then(
         (reply) => {
           this.#calls.delete(call)
           if (this.#state === "up") this.served = true
@@ -108,15 +109,14 @@ export class Link {
       await this.#call("del", [this.#on.probeKey], openingMs, "probe")
     } catch (error) {
       if (this.#state !== "opening") return
-      const code = error instanceof ReplyError ? error.code : undefined
-      if (error instanceof ReplyError && error.fate === "unavailable" && !error.losesConnection) {
+      if (isPassing(error)) {
         this.#lastError = error.message
         this.#limitOpening()
         systemClock.setTimeout(() => void this.#probe(), probeAgainMs)
         return
       }
       // Not being allowed to ask is an answer too.
-      if (code !== "NOPERM") return this.end(refusal(error))
+      if (!(error instanceof ReplyError && error.code === "NOPERM")) return this.end(endingOf(error))
     }
     if (this.#state !== "opening") return
     this.#state = "up"
@@ -127,7 +127,7 @@ export class Link {
   #note(error: Error): void {
     this.#lastError = describe(error)
     // AUTH or SELECT failed. After a SELECT that failed, ioredis would go on in database 0.
-    if (this.#state === "opening" && isReply(error)) this.end(refusal(classify(error, "handshake")))
+    if (this.#state === "opening" && isReply(error)) this.end(endingOf(classify(error, "handshake")))
   }
 
   #limitOpening(): void {
@@ -186,10 +186,14 @@ export class Link {
   }
 }
 
-function refusal(error: unknown): Ending {
-  const message = error instanceof Error ? error.message : String(error)
-  if (!(error instanceof ReplyError)) return { message }
-  return error.code === "READONLY"
-    ? { message, code: error.code }
-    : { message, code: error.code, refused: true }
+/** Over before long, on this very socket: loading, a busy script, a replica without its master. */
+function isPassing(error: unknown): error is ReplyError {
+  return error instanceof ReplyError && error.fate === "unavailable" && !error.losesConnection
+}
+
+function endingOf(error: unknown): Ending {
+  if (!(error instanceof ReplyError)) return { message: describe(error) }
+  const { message, code } = error
+  const refused = error.fate === "refused" || code === "NOAUTH"
+  return refused ? { message, code, refused } : { message, code }
 }

@@ -182,8 +182,11 @@ export class RedisStore implements Store {
     return placeText(this.#options.target)
   }
 
-  #unreachable({ message, refused }: Ending): Error {
+  #unreachable({ message, code, refused }: Ending): Error {
     if (this.#closing) return new TaskoraError("the store has been closed", "CLOSED")
+    if (code === "WRONGPASS" || code === "NOAUTH") {
+      return new ConnectionError(`Redis at ${this.#place} refused the user or password: ${message}`)
+    }
     if (refused) return new ConnectionError(`Redis at ${this.#place} refused the connection: ${message}`)
     return new ConnectionError(`cannot reach Redis at ${this.#place}: ${message}`)
   }

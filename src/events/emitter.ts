@@ -1,0 +1,75 @@
+import { TaskoraError } from "../model/errors.ts"
+import { nearest } from "../model/options.ts"
+
+type Listener<P> = (payload: P, meta: never) => unknown
+
+/**
+ * A typed emitter whose listeners cannot hurt one another: what one throws or rejects with goes to `failed`, and the
+ * others run. Listeners added or removed during an emit take effect from the next event on.
+ */
+export class Emitter<Events extends object> {
+  private readonly listeners = new Map<string, readonly Listener<never>[]>()
+
+  constructor(
+    private readonly names: readonly string[],
+    private readonly hooks: {
+      readonly failed: (error: unknown) => void
+      readonly changed?: () => void
+    },
+  ) {}
+
+  /** Returns what takes the listener off again; calling that twice does nothing. */
+  on<K extends keyof Events & string>(
+    name: K,
+    listener: (payload: Events[K], meta: never) => unknown,
+  ): () => void {
+    this.check(name)
+    if (typeof listener !== "function")
+      throw new TaskoraError(`the listener of "${name}" must be a function`, "INVALID")
+    // A wrapper, so that one function added twice can be taken off once.
+    const own: Listener<Events[K]> = (payload, meta) => listener(payload, meta)
+    this.listeners.set(name, [...(this.listeners.get(name) ?? []), own])
+    this.hooks.changed?.()
+    return () => {
+      const before = this.listeners.get(name)
+      if (!before?.includes(own)) return
+      this.listeners.set(
+        name,
+        before.filter((other) => other !== own),
+      )
+      this.hooks.changed?.()
+    }
+  }
+
+  has(name: keyof Events & string): boolean {
+    return (this.listeners.get(name)?.length ?? 0) > 0
+  }
+
+  hasAny(names: readonly string[] = this.names): boolean {
+    return names.some((name) => (this.listeners.get(name)?.length ?? 0) > 0)
+  }
+
+  emit<K extends keyof Events & string>(name: K, payload: Events[K], meta?: unknown): void {
+    for (const listener of this.listeners.get(name) ?? []) {
+      try {
+        const returned = listener(payload as never, meta as never)
+        if (isThenable(returned)) returned.then(undefined, this.hooks.failed)
+      } catch (error) {
+        this.hooks.failed(error)
+      }
+    }
+  }
+
+  private check(name: string): void {
+    if (this.names.includes(name)) return
+    const near = nearest(String(name), this.names)
+    const hint = near ? `did you mean "${near}"?` : `there are: ${this.names.join(", ")}`
+    throw new TaskoraError(`there is no event "${String(name)}"; ${hint}`, "INVALID")
+  }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return (
+    typeof value === "object" && value !== null && typeof (value as PromiseLike<unknown>).then === "function"
+  )
+}

@@ -1,0 +1,234 @@
+import { type Deferred, deferred } from "../model/deferred.ts"
+import { CancelledError, JobFailedError, JobGoneError, TaskoraError } from "../model/errors.ts"
+import { type TaskEventName, type TaskEvents, taskEventNames } from "../model/events.ts"
+import type { Codec } from "../rules/serializer.ts"
+import type { Core } from "../store/core.ts"
+import { decodeRecord, type JobRecord } from "../store/record.ts"
+import type { FetchReply } from "../store/replies.ts"
+import { scripts } from "../store/scripts.ts"
+import { StoreError } from "../store/store.ts"
+import { decodeEntry, entryTime, unfold } from "../store/stream.ts"
+import type { Delivery } from "./delivery.ts"
+import { Emitter } from "./emitter.ts"
+import type { EventHub } from "./hub.ts"
+
+/** Somebody who wants one job's events. */
+export interface Follower {
+  readonly id: string
+  hear(delivery: Delivery): void
+  closed(): void
+}
+
+export interface FollowedJob {
+  readonly task: string
+  readonly id: string
+  /** When it was stored, server time; rejects where it was not. */
+  readonly stored: Promise<number>
+}
+
+const pageSize = 100
+
+/** Follows one job from its dispatch on: tells its events, and settles a promise with its end. */
+export class JobFollower implements Follower {
+  readonly id: string
+  private readonly emitter: Emitter<TaskEvents>
+  private following = false
+  private caughtUp = false
+  private readonly early: Delivery[] = []
+  private heard = 0
+  private over = false
+  private outcome: Deferred<unknown> | undefined
+
+  constructor(
+    private readonly job: FollowedJob,
+    private readonly around: { readonly core: Core; readonly hub: EventHub; readonly codec: Codec },
+  ) {
+    this.id = job.id
+    this.emitter = new Emitter(taskEventNames, {
+      failed: (error) => around.core.report(error, "listener"),
+      changed: () => this.follow(),
+    })
+  }
+
+  on<K extends TaskEventName>(
+    name: K,
+    listener: (payload: TaskEvents[K], meta: never) => unknown,
+  ): () => void {
+    return this.emitter.on(name, listener)
+  }
+
+  /** The job's result; the same promise each time. */
+  result(): Promise<unknown> {
+    if (!this.outcome) {
+      this.outcome = deferred()
+      this.follow()
+    }
+    return this.outcome.promise
+  }
+
+  hear(delivery: Delivery): void {
+    if (!this.caughtUp) {
+      this.early.push(delivery)
+      return
+    }
+    if (delivery.meta.seq <= this.heard || this.over) return
+    this.heard = delivery.meta.seq
+    this.emitter.emit(delivery.name, delivery.payload as never, delivery.meta)
+    this.conclude(delivery)
+  }
+
+  closed(): void {
+    this.outcome?.reject(
+      new TaskoraError(`the app was closed before job ${this.id} of task "${this.job.task}" ended`, "CLOSED"),
+    )
+    this.end()
+  }
+
+  private follow(): void {
+    if (this.following || this.over) return
+    this.following = true
+    this.catchUp().catch((error: Error) => {
+      this.outcome?.reject(error)
+      this.end()
+    })
+  }
+
+  /** Reads live events first and the past after, so that nothing falls between them. */
+  private async catchUp(): Promise<void> {
+    await this.around.hub.follow(this.job.task, this)
+    const since = await this.job.stored
+    if (this.emitter.hasAny()) await this.reread(since)
+    if (this.outcome && !this.over) {
+      const reply = await this.fetch("r")
+      const record = decodeRecord(reply.record)
+      if (record) this.settleFrom(record, reply)
+      else {
+        await this.reread(since)
+        if (!this.over && !this.early.some(endsJob)) throw gone(this.job)
+      }
+    }
+    this.caughtUp = true
+    for (const delivery of this.early.splice(0)) this.hear(delivery)
+  }
+
+  private async reread(since: number): Promise<void> {
+    const { core, hub } = this.around
+    const keys = core.link.keys(this.job.task)
+    for (let from = `${since}-0`; ; ) {
+      const page = await this.persist(() => core.link.run(scripts.entries, keys, { from, limit: pageSize }))
+      for (let i = 0; i < page.length; i += 2) {
+        const entry = decodeEntry(page[i + 1]!)
+        if (!entry) continue
+        for (const event of unfold(entry, entryTime(page[i]!))) {
+          if (event.id !== this.id) continue
+          const delivery = await hub.decode(this.job.task, event)
+          if (delivery) this.hearPast(delivery)
+        }
+      }
+      if (page.length < pageSize * 2) return
+      from = `(${page.at(-2)}`
+    }
+  }
+
+  private hearPast(delivery: Delivery): void {
+    this.caughtUp = true
+    this.hear(delivery)
+    this.caughtUp = false
+  }
+
+  private conclude(delivery: Delivery): void {
+    if (!endsJob(delivery)) return
+    const { name, payload } = delivery
+    if (name === "completed") {
+      if (delivery.meta.resultTruncated) this.outcome?.reject(gone(this.job))
+      else this.outcome?.resolve((payload as TaskEvents["completed"]).result)
+    } else if (name === "cancelled") {
+      this.outcome?.reject(cancelled(this.job, (payload as TaskEvents["cancelled"]).reason))
+    } else if (this.outcome) {
+      const { error } = payload as TaskEvents["failed"]
+      const outcome = this.outcome
+      this.fetch("").then(
+        ({ record }) => outcome.reject(failed(this.job, error, decodeRecord(record)?.outcome)),
+        () => outcome.reject(failed(this.job, error, undefined)),
+      )
+    }
+    this.end()
+  }
+
+  private settleFrom(record: JobRecord, reply: FetchReply): void {
+    if (record.state === "completed") {
+      const text = record.flags.includes("r") ? reply.result : record.outcome
+      this.outcome?.resolve(
+        this.around.codec.decode(text, `result of job ${this.id} of task "${this.job.task}"`),
+      )
+    } else if (record.state === "failed") {
+      this.outcome?.reject(failed(this.job, undefined, record.outcome))
+    } else if (record.state === "cancelled") {
+      this.outcome?.reject(
+        cancelled(this.job, record.outcome ? (JSON.parse(record.outcome) as string) : undefined),
+      )
+    } else {
+      return
+    }
+    this.end()
+  }
+
+  private end(): void {
+    this.over = true
+    this.around.hub.unfollow(this.job.task, this)
+  }
+
+  private fetch(parts: string): Promise<FetchReply> {
+    const { link } = this.around.core
+    const keys = link.keys(this.job.task)
+    return this.persist(() => link.run(scripts.fetch, keys, { base: keys.base, id: this.id, parts }))
+  }
+
+  /** Asks again while the store is away: whoever waits for a job has time. */
+  private async persist<T>(ask: () => Promise<T>): Promise<T> {
+    const { link } = this.around.core
+    for (let tries = 0; ; tries++) {
+      try {
+        return await ask()
+      } catch (error) {
+        if (link.closed || !(error instanceof StoreError) || error.fate === "refused") throw error
+        await link.untilUsable(tries)
+      }
+    }
+  }
+}
+
+function endsJob({ name, payload }: Delivery): boolean {
+  if (name === "failed") return !(payload as TaskEvents["failed"]).willRetry
+  return name === "completed" || name === "cancelled"
+}
+
+function gone({ task, id }: FollowedJob): JobGoneError {
+  return new JobGoneError(
+    `job ${id} of task "${task}" is unknown, or its record was trimmed; raise retention, or ask for results before the job ends`,
+  )
+}
+
+function cancelled({ task, id }: FollowedJob, reason: string | undefined): CancelledError {
+  return new CancelledError(
+    `job ${id} of task "${task}" was cancelled${reason === undefined ? "" : `: ${reason}`}`,
+    reason,
+  )
+}
+
+/** `stored`: the error as the job's record has it, JSON. */
+function failed(
+  { task, id }: FollowedJob,
+  message: string | undefined,
+  stored: string | undefined,
+): JobFailedError {
+  const cause = new Error(message ?? "unknown error")
+  if (stored) {
+    try {
+      Object.assign(cause, JSON.parse(stored) as object)
+    } catch {
+      // A damaged error text leaves the message from the event.
+    }
+  }
+  return new JobFailedError(`job ${id} of task "${task}" failed: ${cause.message}`, { cause })
+}

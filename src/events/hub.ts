@@ -1,0 +1,157 @@
+import { TaskoraError } from "../model/errors.ts"
+import {
+  type AppEvents,
+  appEventNames,
+  type EventMeta,
+  type TaskEventName,
+  type TaskEvents,
+  taskEventNames,
+} from "../model/events.ts"
+import type { Codec } from "../rules/serializer.ts"
+import type { Core } from "../store/core.ts"
+import { scripts } from "../store/scripts.ts"
+import type { StreamEvent } from "../store/stream.ts"
+import { type Delivery, delivery } from "./delivery.ts"
+import { Emitter } from "./emitter.ts"
+import type { Follower } from "./follower.ts"
+import { Reader } from "./reader.ts"
+
+const appTaskEvents = taskEventNames.map((name) => `task:${name}` as const)
+
+interface TaskChannel {
+  readonly emitter: Emitter<TaskEvents>
+  readonly followers: Map<string, Set<Follower>>
+}
+
+/** Brings stream events to those who asked: listeners of a task, of the app, of one job, and waiters for results. */
+export class EventHub {
+  readonly app: Emitter<AppEvents>
+  readonly reader: Reader
+  private readonly channels = new Map<string, TaskChannel>()
+  private open = false
+
+  constructor(
+    private readonly core: Core,
+    private readonly codec: Codec,
+  ) {
+    this.app = new Emitter(appEventNames, {
+      failed: (error) => this.listenerFailed(error),
+      changed: () => this.review(),
+    })
+    this.reader = new Reader(core, this)
+  }
+
+  /** Makes room for a task's listeners. */
+  declare(task: string): Emitter<TaskEvents> {
+    const failed = (error: unknown) => this.listenerFailed(error)
+    const emitter = new Emitter<TaskEvents>(taskEventNames, { failed, changed: () => this.review(task) })
+    this.channels.set(task, { emitter, followers: new Map() })
+    this.review(task)
+    return emitter
+  }
+
+  /** Reads from now on for all listeners there are; resolves when every position is known. */
+  async start(): Promise<void> {
+    this.open = true
+    await Promise.all(
+      [...this.channels.keys()].filter((task) => this.wanted(task)).map((task) => this.reader.join(task)),
+    )
+  }
+
+  /** Whether failed attempts of this task are somebody's to see. */
+  hearsFailures(task: string): boolean {
+    return this.app.has("task:failed") || (this.channels.get(task)?.emitter.has("failed") ?? false)
+  }
+
+  /** Adds a follower of one job; its stream is read from before the returned promise resolves. */
+  async follow(task: string, follower: Follower): Promise<void> {
+    const channel = this.channel(task)
+    const followers = channel.followers.get(follower.id) ?? new Set()
+    channel.followers.set(follower.id, followers.add(follower))
+    await this.reader.join(task)
+  }
+
+  unfollow(task: string, follower: Follower): void {
+    const { followers } = this.channel(task)
+    const set = followers.get(follower.id)
+    set?.delete(follower)
+    if (set?.size === 0) followers.delete(follower.id)
+    this.review(task)
+  }
+
+  /** Ends everybody's waiting. */
+  stop(): void {
+    this.reader.stop()
+    for (const { followers } of this.channels.values())
+      for (const set of followers.values()) for (const follower of [...set]) follower.closed()
+  }
+
+  async deliver(task: string, events: Iterable<StreamEvent>): Promise<number> {
+    const channel = this.channel(task)
+    let count = 0
+    for (const event of events) {
+      const followers = channel.followers.get(event.id)
+      const listened = channel.emitter.has(event.name) || this.app.has(`task:${event.name}`)
+      if (!listened && !followers) continue
+      const decoded = await this.decode(task, event)
+      if (!decoded) continue
+      if (listened) {
+        count++
+        this.emit(task, channel, decoded)
+      }
+      for (const follower of followers ? [...followers] : []) follower.hear(decoded)
+    }
+    return count
+  }
+
+  /** What listeners would get of an event; undefined where it cannot be read, which is reported. */
+  async decode(task: string, event: StreamEvent): Promise<Delivery | undefined> {
+    try {
+      const apart = event.name === "completed" && event.fields.result === undefined
+      return delivery(task, event, this.codec, apart ? await this.fetchResult(task, event.id) : undefined)
+    } catch (error) {
+      this.core.report(error, "other")
+      return undefined
+    }
+  }
+
+  private async fetchResult(task: string, id: string): Promise<string | undefined> {
+    const { link } = this.core
+    const keys = link.keys(task)
+    const reply = await link.run(scripts.fetch, keys, { base: keys.base, id, parts: "r" })
+    return reply.result === "" ? undefined : reply.result
+  }
+
+  private emit(task: string, { emitter }: TaskChannel, { name, payload, meta }: Delivery): void {
+    emitter.emit(name, payload as TaskEvents[TaskEventName] as never, meta)
+    if (this.app.has(`task:${name}`))
+      this.app.emit(`task:${name}`, { task, ...payload } as never, meta satisfies EventMeta)
+  }
+
+  private wanted(task: string): boolean {
+    const channel = this.channel(task)
+    return channel.followers.size > 0 || channel.emitter.hasAny() || this.app.hasAny(appTaskEvents)
+  }
+
+  /** Joins and leaves streams as listeners come and go. */
+  private review(only?: string): void {
+    for (const task of only === undefined ? this.channels.keys() : [only]) {
+      const reading = this.reader.isReading(task)
+      if (this.wanted(task)) {
+        if (this.open && !reading) void this.reader.join(task)
+      } else if (reading) {
+        this.reader.leave(task)
+      }
+    }
+  }
+
+  private channel(task: string): TaskChannel {
+    const channel = this.channels.get(task)
+    if (!channel) throw new TaskoraError(`task "${task}" is not declared in this app`, "INVALID")
+    return channel
+  }
+
+  private listenerFailed(error: unknown): void {
+    this.core.report(error, "listener")
+  }
+}

@@ -1,0 +1,194 @@
+import { sleep } from "../model/clock.ts"
+import { EventsLostError } from "../model/errors.ts"
+import { neutrally } from "../model/neutral.ts"
+import type { Core } from "../store/core.ts"
+import { scripts } from "../store/scripts.ts"
+import type { StreamChunk } from "../store/store.ts"
+import { compareIds, decodeEntry, entryTime, lastSeq, type StreamEvent, unfold } from "../store/stream.ts"
+
+/** Where a reader is in one task's stream. */
+interface Position {
+  readonly task: string
+  id: string
+  /** The last transition delivered, or passed over. */
+  seq: number
+}
+
+export interface ReaderListener {
+  /** Hands events on, in order. Resolves when the cursor may move; never rejects. */
+  deliver(task: string, events: Iterable<StreamEvent>): Promise<number>
+}
+
+const blockMs = 5000
+const entriesPerRead = 100
+const checkedPerTurn = 50
+
+/** Reads the streams that somebody listens to, on one connection for the process, and notices what it could not read. */
+export class Reader {
+  private readonly positions = new Map<string, Position>()
+  private readonly joining = new Map<string, Promise<void>>()
+  private loop: Promise<void> | undefined
+  private nudge: (() => void) | undefined
+  private stopped = false
+  private checkFrom = 0
+  private moved: (() => void)[] = []
+
+  constructor(
+    private readonly core: Core,
+    private readonly listener: ReaderListener,
+  ) {}
+
+  /** Resolves when the task's stream is read from where it ended at some time during this call. */
+  join(task: string): Promise<void> {
+    const { events: key } = this.core.link.keys(task)
+    if (this.positions.has(key) || this.stopped) return Promise.resolve()
+    let joining = this.joining.get(key)
+    if (!joining) {
+      joining = this.snapshot(key, task).finally(() => this.joining.delete(key))
+      this.joining.set(key, joining)
+    }
+    return joining
+  }
+
+  /** A join of this task's stream that is under way, to be awaited before what it must not miss. */
+  joinUnderWay(task: string): Promise<void> | undefined {
+    return this.joining.get(this.core.link.keys(task).events)
+  }
+
+  isReading(task: string): boolean {
+    return this.positions.has(this.core.link.keys(task).events)
+  }
+
+  leave(task: string): void {
+    this.positions.delete(this.core.link.keys(task).events)
+  }
+
+  /** Resolves when the task's events up to `seq` have been delivered, or nobody reads them. */
+  async reached(task: string, seq: number): Promise<void> {
+    const { events: key } = this.core.link.keys(task)
+    while (!this.stopped && (this.positions.get(key)?.seq ?? seq) < seq) {
+      await new Promise<void>((resolve) => this.moved.push(resolve))
+    }
+  }
+
+  stop(): void {
+    this.stopped = true
+    this.positions.clear()
+    this.nudge?.()
+    this.wakeWaiting()
+    if (this.loop) this.core.link.interruptRead()
+  }
+
+  private async snapshot(key: string, task: string): Promise<void> {
+    const { link } = this.core
+    for (let tries = 0; !this.stopped && !link.closed; tries++) {
+      try {
+        const { id, seq } = await link.run(scripts.snapshot, link.keys(task), {})
+        this.positions.set(key, { task, id, seq })
+        this.loop ??= neutrally(() => this.run())
+        if (this.nudge) this.nudge()
+        else link.interruptRead()
+        return
+      } catch (error) {
+        if (tries === 0 && link.connected()) this.core.report(error, "script")
+        await link.untilUsable(tries)
+      }
+    }
+  }
+
+  private async run(): Promise<void> {
+    for (let failures = 0; !this.stopped; ) {
+      if (this.positions.size === 0) {
+        await new Promise<void>((resolve) => {
+          this.nudge = resolve
+        })
+        this.nudge = undefined
+        continue
+      }
+      try {
+        const ids = new Map([...this.positions].map(([key, { id }]) => [key, id]))
+        const chunks = await this.core.link.readStreams(ids, blockMs, entriesPerRead)
+        for (const chunk of chunks) await this.consume(chunk)
+        if (chunks.length === 0 || failures > 0) await this.check()
+        failures = 0
+      } catch {
+        // The link tells of lost connections once for all; here reading goes on where it was.
+        if (this.stopped) return
+        failures++
+        await sleep(this.core.link.clock, Math.min(25 * 2 ** failures, 2000) * (0.75 + Math.random() / 2))
+      }
+    }
+  }
+
+  private async consume({ key, entries }: StreamChunk): Promise<void> {
+    const position = this.positions.get(key)
+    if (!position) return
+    let count = 0
+    let newest = 0
+    for (const [id, text] of entries) {
+      // The stream may have been left and joined again, further on, while this read was under way.
+      if (compareIds(id, position.id) <= 0) continue
+      const entry = decodeEntry(text)
+      if (entry) {
+        this.notice(position, entry.seq)
+        newest = entryTime(id)
+        count += await this.listener.deliver(position.task, unfold(entry, newest))
+        position.seq = lastSeq(entry)
+      }
+      position.id = id
+    }
+    if (count > 0 && this.core.observers.watched) {
+      const lagMs = Math.max(0, this.core.link.serverNow() - newest)
+      this.core.observers.transition({ kind: "delivered", task: position.task, count, lagMs })
+    }
+    this.wakeWaiting()
+  }
+
+  /** Transitions are numbered without gaps: a jump is a loss of exactly known size. */
+  private notice(position: Position, seq: number): void {
+    const lost = seq - position.seq - 1
+    if (lost === 0) return
+    const { task } = position
+    const what =
+      lost > 0
+        ? `${lost} events of task "${task}" were trimmed from its stream before this process read them`
+        : `the event stream of task "${task}" went back from ${position.seq} to ${seq}: it was recreated, or a failover lost its end`
+    this.tellLost(task, Math.max(0, lost), what)
+  }
+
+  private tellLost(task: string, lost: number, message: string): void {
+    const { observers } = this.core
+    if (observers.watched && lost > 0) observers.transition({ kind: "events lost", task, lost })
+    this.core.report(
+      new EventsLostError(`${message} (raise events.maxLength, or make listeners faster)`, task, lost),
+      "events_lost",
+    )
+  }
+
+  /** A stream that ends before our position would leave us waiting for ever: look, a few streams at a time. */
+  private async check(): Promise<void> {
+    const { link } = this.core
+    const all = [...this.positions]
+    this.checkFrom = this.checkFrom >= all.length ? 0 : this.checkFrom
+    const some = all.slice(this.checkFrom, this.checkFrom + checkedPerTurn)
+    this.checkFrom += checkedPerTurn
+    for (const [, position] of some) {
+      const before = position.id
+      const { id, seq } = await link.run(scripts.snapshot, link.keys(position.task), {})
+      if (position.id !== before || compareIds(id, before) >= 0) continue
+      this.tellLost(
+        position.task,
+        0,
+        `the event stream of task "${position.task}" ends at ${seq}, before ${position.seq}, which was read: it was recreated, or a failover lost its end`,
+      )
+      position.id = seq < position.seq && seq > 0 && id !== "0-0" ? id : "0-0"
+      position.seq = id === "0-0" ? 0 : seq
+    }
+  }
+
+  private wakeWaiting(): void {
+    const moved = this.moved
+    this.moved = []
+    for (const resolve of moved) resolve()
+  }
+}

@@ -1,0 +1,102 @@
+import {
+  type QueueSnapshot,
+  type TaskQueue,
+  type TransitionName,
+  transitionNames,
+} from "../model/observer.ts"
+import type { Core } from "../store/core.ts"
+import type { CountReply } from "../store/replies.ts"
+import { scripts } from "../store/scripts.ts"
+
+const freshMs = 1000
+const tasksAtOnce = 100
+
+export function countTask(core: Core, task: string): Promise<CountReply> {
+  const keys = core.link.keys(task)
+  return core.link.run(scripts.count, keys, { base: keys.base }, transitionNames)
+}
+
+/**
+ * The read of all queues that telemetry shares: one at a time, kept for a second. Counters never fall while their epoch
+ * stays: what a failover lost is served as it was, a new epoch is a real reset.
+ */
+export class QueueRead {
+  private current: Promise<QueueSnapshot> | undefined
+  private last: { readonly at: number; readonly snapshot: QueueSnapshot } | undefined
+  private readonly highest = new Map<string, { readonly epoch: string; readonly values: number[] }>()
+
+  constructor(
+    private readonly core: Core,
+    private readonly tasks: () => readonly string[],
+  ) {}
+
+  /** Undefined when the store did not answer in time, or not at all. */
+  async read(timeoutMs: number): Promise<QueueSnapshot | undefined> {
+    const { clock } = this.core.link
+    if (this.last && clock.monotonic() - this.last.at < freshMs) return this.last.snapshot
+    if (!this.core.link.connected()) return undefined
+    this.current ??= this.ask().finally(() => {
+      this.current = undefined
+    })
+    let timer: unknown
+    const late = new Promise<undefined>((resolve) => {
+      timer = clock.setTimeout(() => resolve(undefined), timeoutMs)
+    })
+    try {
+      return await Promise.race([this.current, late])
+    } catch {
+      // Whoever scrapes learns it from the missing gauges and from `taskora_store_up`.
+      return undefined
+    } finally {
+      clock.clearTimeout(timer)
+    }
+  }
+
+  private async ask(): Promise<QueueSnapshot> {
+    const { link } = this.core
+    const roster = await link.run(scripts.roster, link.shared, {})
+    const workers = roster.workers.map((info) => JSON.parse(info) as { tasks: readonly string[] })
+    const names = this.tasks()
+    const tasks: TaskQueue[] = []
+    for (let i = 0; i < names.length; i += tasksAtOnce) {
+      const some = names.slice(i, i + tasksAtOnce)
+      const counts = await Promise.all(some.map((task) => countTask(this.core, task)))
+      counts.forEach((count, k) => {
+        tasks.push(this.taskQueue(some[k]!, count, workers))
+      })
+    }
+    const snapshot = { at: roster.at, tasks, workers: workers.length }
+    this.last = { at: link.clock.monotonic(), snapshot }
+    return snapshot
+  }
+
+  private taskQueue(
+    task: string,
+    count: CountReply,
+    workers: readonly { tasks: readonly string[] }[],
+  ): TaskQueue {
+    const values = this.neverFalling(task, count)
+    return {
+      task,
+      waiting: count.waiting,
+      delayed: count.delayed,
+      active: count.active,
+      oldestAt: count.oldest,
+      workers: workers.filter((worker) => worker.tasks.includes(task)).length,
+      transitions: Object.fromEntries(transitionNames.map((name, i) => [name, values[i] ?? 0])) as Record<
+        TransitionName,
+        number
+      >,
+    }
+  }
+
+  private neverFalling(task: string, { epoch, counters }: CountReply): readonly number[] {
+    const known = this.highest.get(task)
+    const values =
+      known?.epoch === epoch
+        ? counters.map((value, i) => Math.max(value, known.values[i] ?? 0))
+        : [...counters]
+    this.highest.set(task, { epoch, values })
+    return values
+  }
+}

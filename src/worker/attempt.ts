@@ -1,0 +1,71 @@
+import type { MiddlewareContext } from "../model/context.ts"
+import type { RetryError } from "../model/errors.ts"
+import { SerializationError, TaskoraError } from "../model/errors.ts"
+import { type Definition, retryOf } from "../rules/definition.ts"
+import { type Middleware, runMiddleware } from "../rules/middleware.ts"
+import { backoffMs, isRetryable } from "../rules/retry.ts"
+import type { Codec } from "../rules/serializer.ts"
+import { RunContext, type Voice } from "./context.ts"
+import type { Ending, Run } from "./run.ts"
+
+/** What an attempt needs beside its run. */
+export interface Stage {
+  readonly definition: Definition
+  readonly middleware: readonly Middleware<MiddlewareContext>[]
+  readonly codec: Codec
+  readonly payloadBytes: number
+  readonly voice: Voice
+}
+
+/** Runs everything of the user's for one attempt and says how it ended. Never throws. */
+export async function perform(run: Run, stage: Stage): Promise<Ending> {
+  try {
+    const data = decodeData(run, stage)
+    const ctx = new RunContext(run, stage.voice, data)
+    const result = await callHandler(ctx, stage)
+    return { kind: "completed", result: encodeResult(result, run, stage) }
+  } catch (error) {
+    return judge(error, run, stage.definition)
+  }
+}
+
+/** What a failed attempt comes to: another attempt after a while, or failure for good. */
+export function judge(error: unknown, run: Run, definition: Definition): Ending {
+  const retry = retryOf(definition)
+  const { attempt } = run.attempt
+  if (attempt >= retry.attempts || !isRetryable(error, retry)) return { kind: "failed", error }
+  const asked = (error as Partial<RetryError> | null | undefined)?.delayMs
+  try {
+    return { kind: "retried", error, delayMs: asked ?? backoffMs(retry, attempt) }
+  } catch (backoffError) {
+    return { kind: "failed", error: backoffError }
+  }
+}
+
+function decodeData(run: Run, stage: Stage): unknown {
+  const what = `data of job ${run.id} of task "${stage.definition.name}"`
+  if (run.lease.damaged)
+    throw new SerializationError(`${what} could not be read: its stored record is damaged`)
+  return stage.codec.decode(run.lease.data, what)
+}
+
+async function callHandler(ctx: RunContext, { definition, middleware }: Stage): Promise<unknown> {
+  const handler = definition.handler
+  if (!handler) throw new TaskoraError(`task "${definition.name}" has no handler here`, "INVALID")
+  if (middleware.length === 0) return handler(ctx.data, ctx)
+  await runMiddleware<MiddlewareContext>(middleware, ctx, async () => {
+    ctx.result = await handler(ctx.data, ctx)
+  })
+  return ctx.result
+}
+
+function encodeResult(result: unknown, run: Run, stage: Stage): string {
+  const what = `result of job ${run.id} of task "${stage.definition.name}"`
+  const text = stage.codec.encode(result, what)
+  const bytes = text.length * 3 > stage.payloadBytes ? Buffer.byteLength(text) : 0
+  if (bytes > stage.payloadBytes)
+    throw new SerializationError(
+      `${what} takes ${bytes} bytes; at most ${stage.payloadBytes} are allowed (limits.payloadBytes)`,
+    )
+  return text
+}

@@ -1,0 +1,66 @@
+import type { Attempt } from "../model/observer.ts"
+import type { Definition } from "../rules/definition.ts"
+import { decodeHeaders } from "../store/headers.ts"
+import { decodeRecord, type JobRecord } from "../store/record.ts"
+import { Run } from "./run.ts"
+
+/** Makes a run of what a claim returned. */
+export function claimedRun(
+  id: string,
+  text: string,
+  around: {
+    readonly definition: Definition
+    readonly worker: string
+    readonly now: number
+    readonly measured: boolean
+  },
+): Run {
+  const record = decodeRecord(text) ?? damaged
+  const { definition } = around
+  const { headers, relation = definition.relation } = decodeHeaders(record.headers)
+  const last = record.history.at(-1)
+  const attempt: Attempt = {
+    task: definition.name,
+    id,
+    attempt: record.attempt,
+    maxAttempts: record.maxAttempts,
+    priority: record.priority,
+    createdAt: record.created,
+    eligibleAt: record.eligible,
+    claimedAt: record.claimed,
+    lifeStart: record.lifeStart,
+    delayMs: record.lifeStart - record.created,
+    waitMs: Math.max(0, record.claimed - record.eligible),
+    payloadBytes: around.measured ? Buffer.byteLength(record.data) : 0,
+    headers,
+    worker: around.worker,
+    ...(record.run === "" ? {} : { previousRun: record.run }),
+    ...(last === undefined ? {} : { previousEndedAt: last.ended }),
+    ...(relation === undefined ? {} : { relation }),
+  }
+  const damage = record.flags.includes("d")
+  return new Run(attempt, { token: record.token, now: around.now, data: record.data, damaged: damage })
+}
+
+// The scripts hand out only records that they can read; this one stands in should the two ever differ.
+const damaged: JobRecord = {
+  state: "active",
+  created: 0,
+  eligible: 0,
+  priority: 0,
+  fails: 0,
+  attempt: 1,
+  stalls: 0,
+  token: "",
+  claimed: 0,
+  finished: 0,
+  maxAttempts: 1,
+  lifeStart: 0,
+  releases: 0,
+  flags: "d",
+  run: "",
+  history: [],
+  outcome: "",
+  headers: "",
+  data: "",
+}

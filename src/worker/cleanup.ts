@@ -1,0 +1,41 @@
+import { TaskoraError } from "../model/errors.ts"
+import type { Definition } from "../rules/definition.ts"
+import type { Core } from "../store/core.ts"
+import type { Stage } from "./attempt.ts"
+import { RunContext } from "./context.ts"
+import type { Run } from "./run.ts"
+
+const longestMs = 5000
+
+/** Runs the task's `onCancel` in the handler's context, for at most 5 s. Its error is reported and changes nothing. */
+export async function cleanUp(
+  run: Run,
+  { onCancel }: Definition,
+  { core, stage }: { readonly core: Core; readonly stage: Stage },
+): Promise<void> {
+  const { enter } = run
+  if (!onCancel || !enter) return
+  const { clock } = core.link
+  let timer: unknown
+  const late = new Promise<never>((_, reject) => {
+    timer = clock.setTimeout(
+      () =>
+        reject(
+          new TaskoraError(
+            `onCancel of task "${run.attempt.task}" took longer than ${longestMs} ms`,
+            "TIMEOUT",
+          ),
+        ),
+      longestMs,
+    )
+  })
+  try {
+    const data = run.lease.damaged ? undefined : stage.codec.decode(run.lease.data, `data of job ${run.id}`)
+    const cleaned = enter(async () => onCancel(data, new RunContext(run, stage.voice, data)))
+    await Promise.race([cleaned, late])
+  } catch (error) {
+    core.report(error, "other")
+  } finally {
+    clock.clearTimeout(timer)
+  }
+}

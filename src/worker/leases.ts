@@ -1,0 +1,101 @@
+import type { Timer } from "../model/clock.ts"
+import type { Core } from "../store/core.ts"
+import { Lane } from "../store/lane.ts"
+import { scripts } from "../store/scripts.ts"
+import { traceparent } from "./context.ts"
+import type { Run } from "./run.ts"
+import type { Slots } from "./slots.ts"
+
+const batchMost = 300
+
+/** Keeps the leases of one task's runs, all in one call, every third of the lease; learns what was lost or cancelled. */
+export class Leases {
+  private readonly lane: Lane
+  private timer: Timer | undefined
+  private call: Promise<void> | undefined
+  private disposed = false
+
+  constructor(
+    private readonly slots: Slots,
+    private readonly core: Core,
+  ) {
+    this.lane = new Lane(core.link, "r")
+  }
+
+  start(): void {
+    if (this.disposed) return
+    const { clock } = this.core.link
+    this.timer = clock.setTimeout(() => {
+      void this.renew().finally(() => this.start())
+    }, this.slots.definition.leaseMs / 3)
+  }
+
+  dispose(): void {
+    this.disposed = true
+    this.core.link.clock.clearTimeout(this.timer)
+  }
+
+  /** Renews what is due. Calls that come while one is under way share the next one. */
+  async renew(all = false): Promise<void> {
+    while (this.call) await this.call
+    const runs = this.due(all)
+    if (runs.length === 0 || this.core.link.closed) return
+    this.call = this.renewRuns(runs).finally(() => {
+      this.call = undefined
+    })
+    await this.call
+  }
+
+  /** Renews one run now; false when it is lost. */
+  async renewNow(run: Run): Promise<boolean> {
+    run.leasedAt = Number.NEGATIVE_INFINITY
+    await this.renew()
+    return run.ending?.kind !== "lost"
+  }
+
+  private due(all: boolean): Run[] {
+    const { clock } = this.core.link
+    // A run that was claimed or renewed a moment ago can wait for the next turn.
+    const before = clock.monotonic() - this.slots.definition.leaseMs / 6
+    const runs: Run[] = []
+    for (const run of this.slots.runs.values()) {
+      const held = !run.ending || run.settling
+      if (held && (all || run.leasedAt <= before)) runs.push(run)
+    }
+    return runs.slice(0, batchMost)
+  }
+
+  private async renewRuns(runs: readonly Run[]): Promise<void> {
+    const { link } = this.core
+    const rest = runs.flatMap((run) => {
+      const trace = run.traceStored ? "" : (traceparent(run.attempt.trace) ?? "")
+      return [run.id, run.lease.token, trace]
+    })
+    try {
+      const reply = await this.lane.call(
+        scripts.renew,
+        this.slots.keys,
+        { lease: this.slots.definition.leaseMs },
+        rest,
+      )
+      link.heard(reply.at)
+      let asked = 0
+      runs.forEach((run, i) => {
+        const word = reply.words[i]
+        if (word === "l") {
+          this.slots.lose(run)
+          return
+        }
+        run.leasedAt = link.clock.monotonic()
+        run.traceStored = run.attempt.trace !== undefined
+        if (word === "x") {
+          const reason = reply.reasons[asked++]
+          void this.slots.cancel(run, reason ? (JSON.parse(reason) as string) : undefined)
+        }
+      })
+    } catch (error) {
+      // Tried again at the next turn; if that is too late, recovery decides.
+      if (!link.closed) this.core.report(error, "script")
+    }
+  }
+}

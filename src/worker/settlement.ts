@@ -1,0 +1,67 @@
+import { describeThrown } from "../rules/thrown.ts"
+import { traceparent } from "./context.ts"
+import type { Run } from "./run.ts"
+
+/** How many arguments a settlement takes in `settle.lua`. */
+const perItem = 6
+const mostItems = 100
+const mostBytes = 1_048_576
+
+/** A batch of ended runs as the script takes them. */
+export interface Batch {
+  readonly runs: readonly Run[]
+  readonly args: readonly (string | number)[]
+  /** For each item of `args`, its run; a progress report stands before its run's outcome. */
+  readonly items: readonly { readonly run: Run; readonly progress: boolean }[]
+}
+
+/** Takes as many ended runs from the head of `ended` as one call may carry. */
+export function takeBatch(ended: Run[]): Batch {
+  const runs: Run[] = []
+  const args: (string | number)[] = []
+  const items: { run: Run; progress: boolean }[] = []
+  let bytes = 0
+  while (runs.length < mostItems && runs.length < ended.length) {
+    const run = ended[runs.length]!
+    const body = settlementBody(run)
+    bytes += body.length
+    if (runs.length > 0 && bytes > mostBytes) break
+    if (run.pendingProgress !== undefined) {
+      args.push(run.id, run.lease.token, "progress", 0, "", run.pendingProgress)
+      items.push({ run, progress: true })
+    }
+    const kept = run.traceStored ? "" : (traceparent(run.attempt.trace) ?? "")
+    args.push(run.id, run.lease.token, run.ending!.kind, Math.round(run.durationMs), kept, body)
+    items.push({ run, progress: false })
+    runs.push(run)
+  }
+  ended.splice(0, runs.length)
+  return { runs, args, items }
+}
+
+export function itemCount(batch: Batch): number {
+  return batch.args.length / perItem
+}
+
+function settlementBody(run: Run): string {
+  const ending = run.ending!
+  switch (ending.kind) {
+    case "completed":
+      return ending.result
+    case "failed":
+      return failureBody(ending.error)
+    case "retried":
+      return `${Math.round(ending.delayMs)}\n${failureBody(ending.error)}`
+    case "cancelled":
+      return ending.reason === undefined ? "" : JSON.stringify(ending.reason)
+    case "released":
+    case "lost":
+      return ""
+  }
+}
+
+/** The message alone, for the event, and the whole error, for the record; both JSON, so on one line each. */
+function failureBody(error: unknown): string {
+  const thrown = describeThrown(error)
+  return `${JSON.stringify(thrown.message)}\n${JSON.stringify(thrown)}`
+}

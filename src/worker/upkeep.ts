@@ -1,0 +1,114 @@
+import type { Timer } from "../model/clock.ts"
+import type { Core } from "../store/core.ts"
+import type { Stale, TaskUpkeep } from "../store/replies.ts"
+import { scripts } from "../store/scripts.ts"
+import { StoreError } from "../store/store.ts"
+import type { Slots } from "./slots.ts"
+import { tellStalled } from "./stalled.ts"
+
+const longestEveryMs = 5000
+const shortestEveryMs = 20
+const tasksPerCall = 50
+
+/**
+ * Recovers lost leases, promotes what is due and trims what is old, for all tasks that this process works on. Any number
+ * of processes may do so at once: the scripts decide on what they find.
+ */
+export class Upkeep {
+  private n = 0
+  private timer: Timer | undefined
+  private readonly dueTimers = new Map<Slots, { readonly timer: Timer; readonly at: number }>()
+  private disposed = false
+  private turn: Promise<void> = Promise.resolve()
+
+  constructor(
+    private readonly core: Core,
+    private readonly slots: ReadonlySet<Slots>,
+  ) {}
+
+  start(): void {
+    if (this.disposed) return
+    const leases = [...this.slots].map((slots) => slots.definition.leaseMs)
+    const every = Math.max(shortestEveryMs, Math.min(longestEveryMs, ...leases.map((ms) => ms / 2)))
+    this.core.link.clock.clearTimeout(this.timer)
+    this.timer = this.core.link.clock.setTimeout(
+      () => void this.keep([...this.slots]).finally(() => this.start()),
+      every * (0.9 + Math.random() * 0.1),
+    )
+  }
+
+  /** Promotes the task's delayed jobs when the next one falls due, `at` by the server's clock. */
+  due(slots: Slots, at: number): void {
+    const known = this.dueTimers.get(slots)
+    if (this.disposed || (known && known.at <= at)) return
+    const { clock } = this.core.link
+    if (known) clock.clearTimeout(known.timer)
+    const ms = Math.max(1, Math.ceil(at - this.core.link.serverNow()))
+    const timer = clock.setTimeout(
+      () => {
+        this.dueTimers.delete(slots)
+        void this.keep([slots])
+      },
+      Math.min(ms, 3_600_000),
+    )
+    this.dueTimers.set(slots, { timer, at })
+  }
+
+  dispose(): void {
+    this.disposed = true
+    this.core.link.clock.clearTimeout(this.timer)
+    for (const { timer } of this.dueTimers.values()) this.core.link.clock.clearTimeout(timer)
+    this.dueTimers.clear()
+  }
+
+  /** One turn over these tasks, after the turn that is under way; repeated while batches are full. */
+  keep(tasks: readonly Slots[]): Promise<void> {
+    this.turn = this.turn.then(async () => {
+      for (let i = 0; i < tasks.length; i += tasksPerCall) {
+        let group = tasks.slice(i, i + tasksPerCall)
+        while (group.length > 0 && !this.disposed) group = await this.keepGroup(group)
+      }
+    })
+    return this.turn
+  }
+
+  /** Returns the tasks that have more to do. */
+  private async keepGroup(group: readonly Slots[]): Promise<Slots[]> {
+    const reply = await this.call(group)
+    if (!reply) return []
+    this.core.link.heard(reply.at)
+    return group.filter((slots, i) => this.kept(slots, reply.tasks[i]!, reply.at))
+  }
+
+  private async call(group: readonly Slots[]) {
+    const { link, events } = this.core
+    const n = ++this.n
+    const keys = group.flatMap((slots) => scripts.upkeep.keys.map((name) => slots.keys[name]))
+    const args = group.flatMap(({ keys: { base }, definition: { maxStalls, retention } }) => {
+      const { completed, failed } = retention
+      const who = [base, `${link.instance}:u`, n, link.instance]
+      return [...who, maxStalls, failed.maxItems, completed.maxAgeMs, failed.maxAgeMs, events.maxLength]
+    })
+    for (let tries = 0; !this.disposed; tries++) {
+      try {
+        return await link.send(scripts.upkeep, keys, args)
+      } catch (error) {
+        if (link.closed || this.disposed) return undefined
+        if (error instanceof StoreError && error.fate !== "refused") {
+          await link.untilUsable(tries)
+        } else {
+          this.core.report(error, "script")
+          return undefined
+        }
+      }
+    }
+    return undefined
+  }
+
+  private kept(slots: Slots, done: TaskUpkeep | Stale, at: number): boolean {
+    if (done === "stale") return false
+    if (done.due > 0) this.due(slots, done.due)
+    for (const stalled of done.stalled) tellStalled(stalled, at, { core: this.core, slots })
+    return done.more
+  }
+}

@@ -1,0 +1,189 @@
+import { hostname } from "node:os"
+import type { MiddlewareContext } from "../model/context.ts"
+import { TaskoraError } from "../model/errors.ts"
+import { neutrally } from "../model/neutral.ts"
+import type { SlotUse } from "../model/observer.ts"
+import type { Definition } from "../rules/definition.ts"
+import type { Middleware } from "../rules/middleware.ts"
+import type { Codec } from "../rules/serializer.ts"
+import type { Core } from "../store/core.ts"
+import { scripts } from "../store/scripts.ts"
+import { Leases } from "./leases.ts"
+import type { Run } from "./run.ts"
+import { Slots, type SlotsListener } from "./slots.ts"
+import { Upkeep } from "./upkeep.ts"
+import { TaskVoice } from "./voice.ts"
+import { WorkWait } from "./wait.ts"
+
+const attendEveryMs = 10_000
+const attendForMs = 30_000
+
+export interface WorkerOptions {
+  readonly core: Core
+  readonly codec: Codec
+  readonly middleware: readonly Middleware<MiddlewareContext>[]
+}
+
+/** All slots of this process: what claims, runs and settles its tasks' jobs. */
+export class Worker implements SlotsListener {
+  private readonly all = new Set<Slots>()
+  private readonly byChannel = new Map<string, Slots>()
+  private readonly leases = new Map<Slots, Leases>()
+  private readonly upkeep: Upkeep
+  private readonly wait: WorkWait
+  private attendTimer: unknown
+  private running = false
+
+  constructor(private readonly options: WorkerOptions) {
+    this.upkeep = new Upkeep(options.core, this.all)
+    this.wait = new WorkWait(options.core.link, this.all)
+  }
+
+  get slots(): ReadonlySet<Slots> {
+    return this.all
+  }
+
+  get isRunning(): boolean {
+    return this.running
+  }
+
+  /** Gives a task its slots; they begin to claim at once where the worker runs. */
+  async add(definition: Definition): Promise<void> {
+    const { core, codec, middleware } = this.options
+    const voice: TaskVoice = new TaskVoice(core, {
+      name: definition.name,
+      renewNow: (run: Run) => leases.renewNow(run),
+    })
+    const stage = {
+      definition,
+      middleware: [...middleware, ...definition.middleware],
+      codec,
+      payloadBytes: core.payloadBytes,
+      voice,
+    }
+    const slots: Slots = new Slots(definition, { core, stage, voice, listener: this })
+    const leases = new Leases(slots, core)
+    this.all.add(slots)
+    this.byChannel.set(slots.keys.channel, slots)
+    this.leases.set(slots, leases)
+    if (!this.running) return
+    await core.link.subscribe([slots.keys.channel])
+    await this.attend()
+    this.begin(slots)
+    this.upkeep.start()
+  }
+
+  async start(): Promise<void> {
+    const { link } = this.options.core
+    await link.subscribe([...this.byChannel.keys()])
+    this.running = true
+    await this.attend()
+    neutrally(() => {
+      this.wait.start()
+      this.upkeep.start()
+      for (const slots of this.all) this.begin(slots)
+    })
+  }
+
+  /** After a lost connection: markers may have been lost, and requests to cancel not heard. */
+  back(): void {
+    if (!this.running) return
+    for (const slots of this.all) slots.claim()
+    for (const leases of this.leases.values()) void leases.renew(true)
+  }
+
+  /** A request to cancel, as `cancel.lua` publishes it. */
+  heard(channel: string, text: string): void {
+    const [, token, reason] = text.split("\t")
+    const slots = this.byChannel.get(channel)
+    const run = slots?.runs.get(token ?? "")
+    if (slots && run) void slots.cancel(run, reason ? (JSON.parse(reason) as string) : undefined)
+  }
+
+  use(): SlotUse[] {
+    return [...this.all].map((slots) => {
+      const { busy, abandoned } = slots.use
+      const idle = Math.max(0, slots.definition.concurrency - busy - abandoned)
+      return { task: slots.definition.name, busy, abandoned, idle }
+    })
+  }
+
+  /** Stops claiming, lets handlers finish for `graceMs`, then aborts them and hands their jobs back. */
+  async close(graceMs: number): Promise<void> {
+    const { core } = this.options
+    const { clock } = core.link
+    for (const slots of this.all) slots.stopping = true
+    this.running = false
+    clock.clearTimeout(this.attendTimer)
+    const waitEnded = this.wait.stop()
+    const drained = Promise.all([...this.all].map((slots) => slots.drained()))
+    if (!(await within(drained, graceMs, clock))) {
+      for (const slots of this.all) slots.release()
+      await within(drained, 700, clock)
+    }
+    await within(waitEnded, 200, clock)
+    this.upkeep.dispose()
+    for (const leases of this.leases.values()) leases.dispose()
+    for (const slots of this.all) slots.dispose()
+    await within(this.register(0), 200, clock)
+  }
+
+  idle(slots: Slots): void {
+    this.wait.offer(slots)
+  }
+
+  due(slots: Slots, at: number): void {
+    this.upkeep.due(slots, at)
+  }
+
+  private begin(slots: Slots): void {
+    this.leases.get(slots)?.start()
+    slots.claim()
+  }
+
+  private async attend(): Promise<void> {
+    const { core } = this.options
+    core.link.clock.clearTimeout(this.attendTimer)
+    try {
+      await this.register(attendForMs)
+    } catch (error) {
+      if (!core.link.closed && core.link.connected()) core.report(error, "script")
+    }
+    if (!this.running) return
+    this.attendTimer = core.link.clock.setTimeout(() => void this.attend(), attendEveryMs)
+  }
+
+  private async register(ttl: number): Promise<void> {
+    const { link } = this.options.core
+    const tasks = [...this.all].map(({ definition }) => definition.name)
+    const slots = [...this.all].reduce((sum, { definition }) => sum + definition.concurrency, 0)
+    const busy = this.use().reduce((sum, use) => sum + use.busy, 0)
+    const info = {
+      id: link.instance,
+      host: hostname(),
+      pid: process.pid,
+      since: this.since,
+      tasks,
+      slots,
+      busy,
+    }
+    await link.run(scripts.attend, link.shared, { instance: link.instance, ttl, info: JSON.stringify(info) })
+  }
+
+  private readonly since = Date.now()
+}
+
+/** Whether the promise settled in time. */
+async function within(promise: Promise<unknown>, ms: number, clock: Core["link"]["clock"]): Promise<boolean> {
+  let timer: unknown
+  const late = new Promise<false>((resolve) => {
+    timer = clock.setTimeout(() => resolve(false), ms)
+  })
+  const done = promise.then(
+    () => true,
+    (error) => !(error instanceof TaskoraError) || true,
+  )
+  const result = await Promise.race([done, late])
+  clock.clearTimeout(timer)
+  return result
+}
