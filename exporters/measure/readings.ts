@@ -79,7 +79,7 @@ export function readQueue(snapshot: QueueSnapshot, tasks: Tasks): Readings {
 function mergeUnlabelled(queues: readonly TaskQueue[], tasks: Tasks): readonly TaskQueue[] {
   const labelled: TaskQueue[] = []
   const rest: TaskQueue[] = []
-  for (const queue of queues) (tasks.get(queue.task).label === other ? rest : labelled).push(queue)
+  for (const queue of queues) (tasks.foreignLabel(queue.task) === other ? rest : labelled).push(queue)
   return rest.length === 0 ? labelled : [...labelled, rest.reduce(merge, emptyQueue())]
 }
 

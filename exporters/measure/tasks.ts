@@ -9,6 +9,7 @@ export class Tasks {
   readonly #families: Families
   readonly #pairs: PairBudget = { used: 0 }
   readonly #byName = new Map<string, TaskMeasures>()
+  readonly #foreign = new Set<string>()
   #other: TaskMeasures | undefined
 
   constructor(families: Families) {
@@ -17,6 +18,16 @@ export class Tasks {
 
   get(name: string): TaskMeasures {
     return this.#byName.get(name) ?? this.#admit(name)
+  }
+
+  /** The label of a task that only the store spoke of: this process counts nothing for it, so it gets no counters. */
+  foreignLabel(name: string): string {
+    const known = this.#byName.get(name)?.label
+    if (known !== undefined) return known
+    if (this.#foreign.has(name)) return name
+    if (name === other || this.#foreign.size >= this.limit - this.#byName.size) return other
+    this.#foreign.add(name)
+    return name
   }
 
   /** All counters of a declared task exist at 0 from here on: an increase from nothing to 1 would be invisible. */

@@ -4,9 +4,7 @@ import type { Duplex } from "node:stream"
 
 /** What a client may take of us. */
 export interface Limits {
-  /** From the connection, or the end of the last request, to the end of the headers. */
-  readonly headersMs: number
-  /** To the end of the request. */
+  /** From the connection, or the end of the last request, to the end of the next one. */
   readonly requestMs: number
   /** Between two requests of a connection. */
   readonly idleMs: number
@@ -16,7 +14,6 @@ export interface Limits {
 }
 
 export const defaultLimits: Limits = {
-  headersMs: 5000,
   requestMs: 10_000,
   idleMs: 5000,
   stuckMs: 15_000,
@@ -35,10 +32,9 @@ export class Endpoint {
   constructor(handle: (req: IncomingMessage, res: ServerResponse) => void, limits: Limits = defaultLimits) {
     const server = createServer({
       maxHeaderSize: headerBytes,
-      headersTimeout: limits.headersMs,
       requestTimeout: limits.requestMs,
       keepAliveTimeout: limits.idleMs,
-      connectionsCheckingInterval: Math.max(50, limits.headersMs / 5),
+      connectionsCheckingInterval: Math.max(50, limits.requestMs / 5),
     })
     server.maxConnections = limits.sockets
     server.timeout = limits.stuckMs
@@ -46,8 +42,7 @@ export class Endpoint {
     // Nobody gets a "100 Continue": no body is ever wanted.
     server.on("checkContinue", handle)
     server.on("connection", (socket: Socket) => socket.unref())
-    server.on("connect", (_req, socket: Duplex) => end(socket, "405 Method Not Allowed"))
-    server.on("clientError", (error: NodeJS.ErrnoException, socket: Duplex) => end(socket, statusOf(error)))
+    server.on("connect", (_req, socket: Duplex) => refuse(socket))
     this.#server = server
   }
 
@@ -83,18 +78,10 @@ export class Endpoint {
   }
 }
 
-function statusOf(error: NodeJS.ErrnoException): string {
-  if (error.code === "HPE_HEADER_OVERFLOW") return "431 Request Header Fields Too Large"
-  if (error.code === "ERR_HTTP_REQUEST_TIMEOUT") return "408 Request Timeout"
-  return "400 Bad Request"
-}
-
-function end(socket: Duplex, status: string): void {
-  if (!socket.writable) {
-    socket.destroy()
-    return
-  }
-  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\nAllow: GET, HEAD\r\n\r\n`, () =>
+function refuse(socket: Duplex): void {
+  // The server no longer minds a socket that asked for a tunnel.
+  socket.on("error", () => socket.destroy())
+  socket.end("HTTP/1.1 405 Method Not Allowed\r\nConnection: close\r\nAllow: GET, HEAD\r\n\r\n", () =>
     socket.destroy(),
   )
 }

@@ -90,5 +90,5 @@ function answer(res: ServerResponse, { status, text, headers }: Reply): void {
     "Content-Type": "text/plain; charset=utf-8",
     "Content-Length": Buffer.byteLength(body),
   })
-  res.end(res.req.method === "HEAD" ? undefined : body)
+  res.end(body)
 }

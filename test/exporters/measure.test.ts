@@ -251,6 +251,22 @@ describe("gauges", () => {
     expect(seriesValue(families, "taskora_queue_oldest_timestamp_seconds", labels)).toBe(2)
   })
 
+  test("of tasks that only other processes declare come without counters of ours", async () => {
+    const { metrics, source } = observed({ taskLimit: 2 })
+    source.declare("own")
+    source.snapshot = {
+      at: 0,
+      workers: 0,
+      tasks: ["a", "b", "own"].map((task) => aQueue(task, { active: 1 })),
+    }
+    await scrape(metrics)
+    source.declare("later")
+    const families = await scrape(metrics)
+    const tasks = (family: string) => families.get(family)?.samples.map((s) => s.labels.task)
+    expect(new Set(tasks("taskora_queue_jobs"))).toEqual(new Set(["a", "own", "_OTHER"]))
+    expect(tasks("taskora_jobs_completed_total")).toEqual(["own", "later"])
+  })
+
   test("of the cluster are absent while the store does not answer; everything else is there", async () => {
     const { metrics, source } = observed()
     source.declare("t")

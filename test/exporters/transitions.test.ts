@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest"
 import type { Transition } from "../../src/model/observer.ts"
+import { seriesValue } from "../support/exposition.ts"
 import { aDispatch, anAttempt } from "../support/fake-source.ts"
 import { nonZero, observed, scrape } from "../support/scrape.ts"
 
@@ -229,10 +230,22 @@ describe("a transition", () => {
     })
   }
 
-  test("that is unknown to the clocks counts as 0, never as less", async () => {
+  test("of a time that cannot be counts as 0", async () => {
     const { metrics } = observed()
-    metrics.transition({ kind: "active", attempt: anAttempt("t", { waitMs: -5 }) })
-    metrics.transition({ kind: "active", attempt: anAttempt("t", { waitMs: Number.NaN }) })
-    expect(nonZero(await scrape(metrics))).toContain("taskora_job_wait_duration_seconds_count{task=t} 2")
+    for (const waitMs of [-5, Number.NaN, Infinity]) {
+      metrics.transition({ kind: "active", attempt: anAttempt("t", { waitMs }) })
+    }
+    const waits = nonZero(await scrape(metrics)).filter((line) => line.includes("wait"))
+    expect(waits).toEqual(["taskora_job_wait_duration_seconds_count{task=t} 3"])
+  })
+
+  test("on a bound belongs below it", async () => {
+    const { metrics } = observed()
+    metrics.transition({ kind: "active", attempt: anAttempt("t", { waitMs: 25 }) })
+    const labels = (le: string) => ({ task: "t", le })
+    const families = await scrape(metrics)
+    const below = (le: string) =>
+      seriesValue(families, "taskora_job_wait_duration_seconds_bucket", labels(le))
+    expect([below("0.01"), below("0.025")]).toEqual([0, 1])
   })
 })
