@@ -19,6 +19,7 @@ export {
   other,
   type ValuesOf,
 } from "./catalogue/instrument.ts"
+export { messagingInstruments } from "./catalogue/messaging.ts"
 export {
   type PrometheusNames,
   prometheusLabel,

@@ -2,6 +2,7 @@ import {
   eventInstruments,
   type Instrument,
   instruments,
+  messagingInstruments,
   prometheusLabel,
   prometheusName,
 } from "./catalogue.ts"
@@ -20,6 +21,12 @@ export function renderMetricsReference(): string {
     ...section("Counters", "counter"),
     ...section("Gauges", "gauge"),
     ...section("Histograms", "histogram"),
+    "## Over OTLP only",
+    "",
+    "The instruments of OpenTelemetry's messaging conventions, for dashboards that know nothing of Taskora.",
+    "",
+    table(head, Object.values(messagingInstruments).map(row)),
+    "",
     "## Attribute values",
     "",
     "Tasks beyond the limit (300 unless `taskLimit` says otherwise), error types beyond 900 pairs of task and type, and",
@@ -45,16 +52,19 @@ export function renderMetricsReference(): string {
 }
 
 function section(title: string, kind: Instrument["kind"]): string[] {
-  const rows = instruments
-    .filter((i) => i.kind === kind)
-    .map((i) => [
-      code(prometheusName(i)),
-      code(i.name),
-      i.unit === "" ? "" : code(i.unit),
-      i.attributes.map((a) => code(prometheusLabel(a.name))).join(", "),
-      i.cluster ? `*Cluster.* ${i.description}` : i.description,
-    ])
-  return [`## ${title}`, "", table(["Prometheus", "OpenTelemetry", "unit", "labels", "meaning"], rows), ""]
+  return [`## ${title}`, "", table(head, instruments.filter((i) => i.kind === kind).map(row)), ""]
+}
+
+const head = ["Prometheus", "OpenTelemetry", "unit", "labels", "meaning"]
+
+function row(i: Instrument): string[] {
+  return [
+    code(prometheusName(i)),
+    code(i.name),
+    i.unit === "" ? "" : code(i.unit),
+    i.attributes.map((a) => code(prometheusLabel(a.name))).join(", "),
+    i.cluster ? `*Cluster.* ${i.description}` : i.description,
+  ]
 }
 
 function valueRows(): string[][] {
