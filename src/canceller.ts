@@ -1,7 +1,7 @@
 import { show } from "./model/duration.ts"
 import { ConnectionError, TaskoraError, UnconfirmedError } from "./model/errors.ts"
-import { invalid } from "./model/options.ts"
 import type { Transition } from "./model/observer.ts"
+import { invalid } from "./model/options.ts"
 import { cut } from "./rules/thrown.ts"
 import type { Core } from "./store/core.ts"
 import { decodeHeaders } from "./store/headers.ts"
@@ -28,10 +28,13 @@ export class Canceller {
   ) {}
 
   async cancel(task: string, id: string, reason: string | undefined) {
-    if (reason !== undefined && typeof reason !== "string") throw invalid(`cancel: reason must be text, not ${show(reason)}`)
+    if (reason !== undefined && typeof reason !== "string")
+      throw invalid(`cancel: reason must be text, not ${show(reason)}`)
     await this.host.ready()
     const own = this.lane(task)
-    const call = own.turn.then(() => this.call(own.lane, task, { id, reason: reason && cut(reason, mostReasonBytes) }))
+    const call = own.turn.then(() =>
+      this.call(own.lane, task, { id, reason: reason && cut(reason, mostReasonBytes) }),
+    )
     // The next one goes on whatever becomes of this one, whose caller hears of it.
     own.turn = call.catch(() => undefined)
     const reply = await call
@@ -48,7 +51,11 @@ export class Canceller {
     return own
   }
 
-  private async call(lane: Lane, task: string, job: { id: string; reason: string | undefined }): Promise<CancelReply> {
+  private async call(
+    lane: Lane,
+    task: string,
+    job: { id: string; reason: string | undefined },
+  ): Promise<CancelReply> {
     const { link, events } = this.core
     const keys = link.keys(task)
     const deadline = link.clock.monotonic() + patienceMs
@@ -73,7 +80,11 @@ export class Canceller {
     }
   }
 
-  private tell(task: string, id: string, { reply, reason }: { reply: CancelReply; reason: string | undefined }): void {
+  private tell(
+    task: string,
+    id: string,
+    { reply, reason }: { reply: CancelReply; reason: string | undefined },
+  ): void {
     const { observers } = this.core
     if (!observers.watched || reply.state === "") return
     const record = decodeRecord(reply.record)
@@ -97,11 +108,16 @@ export class Canceller {
 function cancelError(error: unknown, id: string): TaskoraError {
   if (error instanceof StoreError) {
     if (error.fate === "unanswered")
-      return new UnconfirmedError(`the store was lost before it answered; job ${id} was cancelled, or not`, { cause: error })
-    if (error.fate !== "refused")
-      return new ConnectionError(`the store could not be reached within ${patienceMs} ms; job ${id} was not cancelled`, {
+      return new UnconfirmedError(`the store was lost before it answered; job ${id} was cancelled, or not`, {
         cause: error,
       })
+    if (error.fate !== "refused")
+      return new ConnectionError(
+        `the store could not be reached within ${patienceMs} ms; job ${id} was not cancelled`,
+        {
+          cause: error,
+        },
+      )
   }
   return new TaskoraError(`job ${id} could not be cancelled: ${String(error)}`, "STORE", { cause: error })
 }

@@ -1,10 +1,11 @@
-import type { EventHub } from "./events/hub.ts"
-import { JobFollower } from "./events/follower.ts"
+import type { Canceller } from "./canceller.ts"
 import type { Emitter } from "./events/emitter.ts"
+import { JobFollower } from "./events/follower.ts"
+import type { EventHub } from "./events/hub.ts"
 import { type CancelAnswer, type HandleHost, JobHandle } from "./handle.ts"
 import type { Inspector } from "./manage/inspector.ts"
 import { type Duration, durationMs } from "./model/duration.ts"
-import { PayloadTooLargeError, type TaskoraError, TimeoutError } from "./model/errors.ts"
+import { PayloadTooLargeError, type TaskoraError } from "./model/errors.ts"
 import type { EventMeta, TaskEventName, TaskEvents } from "./model/events.ts"
 import { checkJobId, newId } from "./model/names.ts"
 import type { Dispatch, JobHeaders, TraceRelation } from "./model/observer.ts"
@@ -14,7 +15,6 @@ import { type Definition, resolveRelation } from "./rules/definition.ts"
 import type { Codec } from "./rules/serializer.ts"
 import type { Core } from "./store/core.ts"
 import { encodeHeaders } from "./store/headers.ts"
-import type { Canceller } from "./canceller.ts"
 
 export interface DispatchOptions {
   /** How long to wait before the job may run. Default 0. */
@@ -63,16 +63,23 @@ export class Task<In = unknown, Out = unknown> {
    */
   dispatch(data: In, options: DispatchOptions = {}): JobHandle<Out> {
     const job = this.prepare(options)
-    const dispatch = this.announce({ id: job.id, count: 1, many: false, ...job })
+    const dispatch = this.announce({ ...job, count: 1, many: false })
     const handle = new JobHandle<Out>(job.id, this.handles)
     const headers = this.host.core.observers.dispatching(dispatch)
-    this.store(handle, { data, job, dispatch, headers: Array.isArray(headers) ? headers[0] : headers, batch: undefined })
+    this.store(handle, {
+      data,
+      job,
+      dispatch,
+      headers: Array.isArray(headers) ? headers[0] : headers,
+      batch: undefined,
+    })
     return handle
   }
 
   /** Dispatches many jobs, in their order: one call for each 500 jobs or 1 MiB. */
   dispatchMany(jobs: readonly { readonly data: In; readonly options?: DispatchOptions }[]): JobHandle<Out>[] {
-    if (!Array.isArray(jobs)) throw invalid(`task "${this.name}": dispatchMany takes a list of { data, options }`)
+    if (!Array.isArray(jobs))
+      throw invalid(`task "${this.name}": dispatchMany takes a list of { data, options }`)
     const prepared = jobs.map((item) => {
       checkNames(item, ["data", "options"], `task "${this.name}": dispatchMany`)
       return this.prepare(item.options ?? {})
@@ -127,7 +134,8 @@ export class Task<In = unknown, Out = unknown> {
   private store(handle: JobHandle, item: Item): void {
     const { observers } = this.host.core
     const { job, dispatch } = item
-    const report = item.batch ?? (observers.watched ? new BatchReport(1, dispatch, this.host.core) : undefined)
+    const report =
+      item.batch ?? (observers.watched ? new BatchReport(1, dispatch, this.host.core) : undefined)
     let text: string
     let bytes: number
     try {
@@ -172,7 +180,13 @@ export class Task<In = unknown, Out = unknown> {
 
 interface Item {
   readonly data: unknown
-  readonly job: { readonly id: string; readonly named: boolean; readonly delayMs: number; readonly priority: number; readonly relation?: TraceRelation }
+  readonly job: {
+    readonly id: string
+    readonly named: boolean
+    readonly delayMs: number
+    readonly priority: number
+    readonly relation?: TraceRelation
+  }
   readonly dispatch: Dispatch
   readonly headers: JobHeaders | undefined
   readonly batch: BatchReport | undefined
@@ -213,7 +227,13 @@ class BatchReport {
     if (--this.left > 0) return
     const { observers } = this.core
     for (const [error, count] of this.refusals)
-      observers.transition({ kind: "rejected", dispatch: this.dispatch, count, reason: rejectReason(error), error })
+      observers.transition({
+        kind: "rejected",
+        dispatch: this.dispatch,
+        count,
+        reason: rejectReason(error),
+        error,
+      })
     if (this.storedJobs + this.duplicates === 0) return
     const { dispatch, storedJobs: stored, duplicates, bytes: payloadBytes } = this
     observers.transition({ kind: "dispatched", dispatch, stored, duplicates, payloadBytes })
@@ -223,7 +243,8 @@ class BatchReport {
 function handleHost(task: string, host: TaskHost): HandleHost {
   const { core, hub, codec, canceller, inspector } = host
   return {
-    follower: (handle) => new JobFollower({ task, id: handle.id, stored: handle.storedAt }, { core, hub, codec }),
+    follower: (handle) =>
+      new JobFollower({ task, id: handle.id, stored: handle.storedAt }, { core, hub, codec }),
     cancel: async (id, reason): Promise<CancelAnswer> => canceller.cancel(task, id, reason),
     getJob: (id) => inspector.fetch(task, id),
     inTime: (promise, ms, late) => inTime(promise, { ms, late, clock: core.link.clock }),

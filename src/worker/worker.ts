@@ -35,6 +35,7 @@ export class Worker implements SlotsListener {
   private running = false
 
   constructor(private readonly options: WorkerOptions) {
+    this.since = options.core.link.clock.now()
     this.upkeep = new Upkeep(options.core, this.all)
     this.wait = new WorkWait(options.core.link, this.all)
   }
@@ -56,7 +57,10 @@ export class Worker implements SlotsListener {
     })
     const stage = {
       definition,
-      middleware: [...middleware, ...definition.middleware],
+      // Read when a job runs: the app's middleware may be added after its tasks.
+      get middleware() {
+        return middleware.length === 0 ? definition.middleware : [...middleware, ...definition.middleware]
+      },
       codec,
       payloadBytes: core.payloadBytes,
       voice,
@@ -170,7 +174,7 @@ export class Worker implements SlotsListener {
     await link.run(scripts.attend, link.shared, { instance: link.instance, ttl, info: JSON.stringify(info) })
   }
 
-  private readonly since = Date.now()
+  private readonly since: number
 }
 
 /** Whether the promise settled in time. */

@@ -72,10 +72,7 @@ export class Connection {
   async openWithin(patienceMs: number): Promise<Ending | undefined> {
     if (this.isUp) return undefined
     const timer = systemClock.setTimeout(
-      () => {
-        const silence = { message: `no answer within ${patienceMs / 1000} s` }
-        this.#giveUp(this.#failures === 0 ? silence : this.#lastEnding, true)
-      },
+      () => this.#giveUp(this.#trouble(patienceMs), true),
       patienceMs,
       true,
     )
@@ -87,6 +84,11 @@ export class Connection {
     } finally {
       systemClock.clearTimeout(timer)
     }
+  }
+
+  #trouble(patienceMs: number): Ending {
+    if (this.#link?.trouble !== undefined) return { message: this.#link.trouble }
+    return this.#failures > 0 ? this.#lastEnding : { message: `no answer within ${patienceMs / 1000} s` }
   }
 
   #wait(patient: boolean): Promise<void> {

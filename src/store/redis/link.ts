@@ -64,6 +64,11 @@ export class Link {
     return this.#state === "up"
   }
 
+  /** What keeps it from being up, as far as known. */
+  get trouble(): string | undefined {
+    return this.#lastError
+  }
+
   /** Rejects with a `StoreError`. `answerMs`: without an answer for so long the socket is destroyed. */
   send(
     command: string,
@@ -109,14 +114,14 @@ export class Link {
       await this.#call("del", [this.#on.probeKey], openingMs, "probe")
     } catch (error) {
       if (this.#state !== "opening") return
-      if (isPassing(error)) {
+      if (isPassing(error) && !besideTheQuestion.has(error.code)) {
         this.#lastError = error.message
         this.#limitOpening()
         systemClock.setTimeout(() => void this.#probe(), probeAgainMs)
         return
       }
-      // Not being allowed to ask is an answer too.
-      if (!(error instanceof ReplyError && error.code === "NOPERM")) return this.end(endingOf(error))
+      if (!(error instanceof ReplyError && besideTheQuestion.has(error.code)))
+        return this.end(endingOf(error))
     }
     if (this.#state !== "opening") return
     this.#state = "up"
@@ -185,6 +190,9 @@ export class Link {
     await new Promise((resolve) => stream.once("close", resolve))
   }
 }
+
+/** Answers to the probe that say nothing about whether the server can be written to: no permission, another's slot. */
+const besideTheQuestion = new Set(["NOPERM", "MOVED", "ASK", "CLUSTERDOWN", "TRYAGAIN"])
 
 /** Over before long, on this very socket: loading, a busy script, a replica without its master. */
 function isPassing(error: unknown): error is ReplyError {

@@ -1,0 +1,221 @@
+import { type AppOptions, type ResolvedAppOptions, resolveAppOptions } from "./app-options.ts"
+import { Canceller } from "./canceller.ts"
+import { Connection } from "./connection.ts"
+import { EventHub } from "./events/hub.ts"
+import { Complaints, logFailure } from "./failure-log.ts"
+import { Inspector } from "./manage/inspector.ts"
+import { QueueRead } from "./manage/queue-read.ts"
+import type { MiddlewareContext } from "./model/context.ts"
+import { type Duration, durationMs } from "./model/duration.ts"
+import { TaskoraError } from "./model/errors.ts"
+import type { AppEventName, AppEvents, EventMeta } from "./model/events.ts"
+import { checkTaskName } from "./model/names.ts"
+import { Observers } from "./model/observers.ts"
+import { checkNames, invalid } from "./model/options.ts"
+import { Backlog, Producer } from "./producer.ts"
+import { define, type Handler, type TaskOptions } from "./rules/definition.ts"
+import type { Middleware } from "./rules/middleware.ts"
+import { makeSource, type SourceHost } from "./source.ts"
+import type { Core } from "./store/core.ts"
+import { Link } from "./store/link.ts"
+import { Task } from "./task.ts"
+import { Worker } from "./worker/worker.ts"
+
+/** Makes an app. Opens no connection yet: `start()`, `listen()` or the first dispatch does. @throws TaskoraError (`INVALID`) */
+export function createTaskora(options: AppOptions): Taskora {
+  return new Taskora(options)
+}
+
+/** How long after its own timeout `close()` may last at the most, for what must still be told. */
+const closeGraceMs = 1900
+
+/** Tasks, their workers and their events, on one store. */
+export class Taskora {
+  private readonly options: ResolvedAppOptions
+  private readonly core: Core
+  private readonly observers: Observers
+  private readonly hub: EventHub
+  private readonly worker: Worker
+  private readonly connection: Connection
+  private readonly inspector: Inspector
+  private readonly canceller: Canceller
+  private readonly backlog = new Backlog()
+  private readonly tasks = new Map<string, Task>()
+  private readonly middleware: Middleware<MiddlewareContext>[] = []
+  private readonly source: SourceHost
+  private starting: Promise<void> | undefined
+  private listening: Promise<void> | undefined
+  private closing: Promise<void> | undefined
+
+  /** @internal */
+  constructor(options: AppOptions) {
+    this.options = resolveAppOptions(options)
+    const { adapter, codec, events, payloadBytes } = this.options
+    const complaints = new Complaints({ hub: () => this.hub, observers: () => this.observers })
+    this.observers = new Observers(this.options.observers, (name, error) =>
+      complaints.observerFailed(name, error),
+    )
+    const link = new Link(adapter, {
+      observers: this.observers,
+      listeners: {
+        lost: (error) => complaints.report(error, "connection"),
+        back: () => this.back(),
+        message: (channel, text) => this.worker.heard(channel, text),
+      },
+    })
+    this.core = {
+      link,
+      observers: this.observers,
+      events,
+      payloadBytes,
+      logFailure: (failure) => logFailure(failure, this.hub),
+      report: (error, kind) => complaints.report(error, kind),
+    }
+    this.hub = new EventHub(this.core, codec)
+    this.worker = new Worker({ core: this.core, codec, middleware: this.middleware })
+    this.connection = new Connection(this.core)
+    const ready = () => this.connection.open()
+    const names = () => [...this.tasks.keys()]
+    this.inspector = new Inspector(this.core, { codec, ready, tasks: names })
+    const keepFailed = (task: string) => this.tasks.get(task)?.definition.retention.failed.maxItems ?? 0
+    this.canceller = new Canceller(this.core, { ready, keepFailed })
+    this.source = makeSource(this.core, { worker: this.worker, queue: new QueueRead(this.core, names) })
+    this.observers.source(this.source)
+  }
+
+  /**
+   * Declares a task. With a handler, this process works on it once it is started; without one it dispatches and listens.
+   * @throws TaskoraError (`INVALID`) where the name is taken or an option is wrong
+   */
+  task<In = unknown, Out = unknown>(name: string, handler?: Handler<In, Out>): Task<In, Awaited<Out>>
+  task<In = unknown, Out = unknown>(name: string, options: TaskOptions<In, Out>): Task<In, Awaited<Out>>
+  task<In, Out>(name: string, given: Handler<In, Out> | TaskOptions<In, Out> = {}): Task<In, Awaited<Out>> {
+    checkTaskName(name)
+    if (this.tasks.has(name))
+      throw invalid(`task "${name}" is declared already; keep what taskora.task() returned`)
+    if (this.closing) throw closed()
+    const options = typeof given === "function" ? { handler: given } : given
+    const definition = define(name, options as TaskOptions, this.options.defaults, this.options.retention)
+    const { core, hub, inspector, canceller } = this
+    this.connection.declare(name, definition.info)
+    const ready = () => this.connection.ready(hub.reader.joinUnderWay(name))
+    const producer = new Producer(name, { core, backlog: this.backlog, ready })
+    const host = { core, hub, inspector, canceller, producer, codec: this.options.codec }
+    const task = new Task(definition, host, hub.declare(name))
+    this.tasks.set(name, task)
+    this.source.declared(definition)
+    if (definition.handler) {
+      this.worker.add(definition).catch((error: unknown) => core.report(error, "script"))
+    }
+    return task as unknown as Task<In, Awaited<Out>>
+  }
+
+  /** Wraps every handler of this app, in the order of the calls. Before `start()` only. @throws TaskoraError (`INVALID`) */
+  use(middleware: Middleware<MiddlewareContext>): this {
+    if (typeof middleware !== "function") throw invalid("use: a middleware is a function (ctx, next)")
+    if (this.starting) throw invalid("use: middleware can be added before start() only")
+    this.middleware.push(middleware)
+    return this
+  }
+
+  /** Listens to the events of all tasks declared in this app, and of its workers. Returns what takes the listener off. */
+  on<K extends AppEventName>(
+    event: K,
+    listener: AppEvents[K] extends undefined
+      ? () => unknown
+      : AppEvents[K] extends Error
+        ? (error: AppEvents[K]) => unknown
+        : (payload: AppEvents[K], meta: EventMeta) => unknown,
+  ): () => void {
+    return this.hub.app.on(event, listener as never)
+  }
+
+  /** Connects, notes where the event streams end, and starts the workers. May be called again after it failed. */
+  start(): Promise<void> {
+    if (this.closing) return Promise.reject(closed())
+    this.starting ??= this.begin().catch((error: unknown) => {
+      this.starting = undefined
+      throw error
+    })
+    return this.starting
+  }
+
+  /** Connects and reads events, without workers. */
+  listen(): Promise<void> {
+    if (this.closing) return Promise.reject(closed())
+    this.listening ??= this.connection
+      .open()
+      .then(() => this.hub.start())
+      .catch((error: unknown) => {
+        this.listening = undefined
+        throw error
+      })
+    return this.listening
+  }
+
+  /**
+   * Stops claiming, waits for handlers up to `timeout` (default 30 s), then aborts them and hands their jobs back; tells
+   * the last events, flushes telemetry and closes every connection. Safe at any time, and idempotent.
+   */
+  close(options: { readonly timeout?: Duration } = {}): Promise<void> {
+    checkNames(options, ["timeout"], "close")
+    const timeoutMs = durationMs(options.timeout ?? 30_000, "close: timeout")
+    this.closing ??= this.end(timeoutMs)
+    return this.closing
+  }
+
+  /** Looks at queues, jobs and workers without changing them. */
+  inspect(): Inspector {
+    return this.inspector
+  }
+
+  private async begin(): Promise<void> {
+    await this.listen()
+    await this.worker.start()
+    const handled = [...this.tasks.values()]
+      .filter(({ definition }) => definition.handler)
+      .map(({ name }) => name)
+    this.observers.transition({ kind: "worker ready", tasks: handled })
+    this.hub.app.emit("worker:ready", undefined)
+  }
+
+  private async end(timeoutMs: number): Promise<void> {
+    const { clock } = this.core.link
+    const deadline = clock.monotonic() + timeoutMs + closeGraceMs
+    const left = (most: number) => Math.max(1, Math.min(most, deadline - clock.monotonic()))
+    const began = this.starting
+    // Whoever called start() hears of its failure.
+    if (began)
+      await this.connection.within(
+        began.catch(() => undefined),
+        left(timeoutMs + 1000),
+      )
+    this.connection.stop()
+    if (began) {
+      this.observers.transition({ kind: "worker closing" })
+      this.hub.app.emit("worker:closing", undefined)
+    }
+    await this.worker.close(timeoutMs)
+    await this.connection.within(this.told(), left(500))
+    this.hub.stop()
+    if (began) this.observers.transition({ kind: "worker closed" })
+    await this.connection.within(this.observers.close(), left(1000))
+    await this.connection.within(this.core.link.close(), left(500))
+  }
+
+  /** Everything dispatched is stored, and every event of our own is delivered. */
+  private async told(): Promise<void> {
+    await Promise.all(
+      [...this.worker.slots].map((slots) => this.hub.reader.reached(slots.definition.name, slots.lastSeq)),
+    )
+  }
+
+  private back(): void {
+    this.connection.back()
+    this.worker.back()
+  }
+}
+
+function closed(): TaskoraError {
+  return new TaskoraError("this app is closed; make a new one with createTaskora()", "CLOSED")
+}

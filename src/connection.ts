@@ -1,0 +1,126 @@
+import { ConnectionError, PermissionError, TaskoraError } from "./model/errors.ts"
+import { neutrally } from "./model/neutral.ts"
+import type { Core } from "./store/core.ts"
+import { wireVersion } from "./store/link.ts"
+import { scripts } from "./store/scripts.ts"
+import { StoreError } from "./store/store.ts"
+
+interface TaskInfo {
+  readonly owner?: string
+  readonly runbook?: string
+}
+
+/** The app's way into its store: connects once, checks the wire version, and registers tasks before their first use. */
+export class Connection {
+  private opening: Promise<void> | undefined
+  private isOpen = false
+  private stopped = false
+  private readonly known = new Map<string, TaskInfo>()
+  private unregistered = new Set<string>()
+  private registering: Promise<void> | undefined
+
+  constructor(private readonly core: Core) {}
+
+  declare(task: string, info: TaskInfo): void {
+    this.known.set(task, info)
+    this.unregistered.add(task)
+  }
+
+  /** Connects and registers, once; may be called again after it failed. @throws TaskoraError */
+  async open(): Promise<void> {
+    if (this.stopped)
+      throw new TaskoraError("this app is closed; make a new one with createTaskora()", "CLOSED")
+    this.opening ??= neutrally(() => this.connect()).catch((error: unknown) => {
+      this.opening = undefined
+      throw error
+    })
+    await this.opening
+    if (this.unregistered.size > 0) await this.register()
+  }
+
+  /** What a call must wait for; undefined, without a turn of the loop, when there is nothing. */
+  ready(joining: Promise<void> | undefined): Promise<void> | undefined {
+    if (!this.isOpen || this.stopped || this.unregistered.size > 0) return this.open().then(() => joining)
+    return joining
+  }
+
+  /** The registry may be gone with what was lost: tasks are registered again before their next use. */
+  back(): void {
+    this.unregistered = new Set(this.known.keys())
+  }
+
+  stop(): void {
+    this.stopped = true
+  }
+
+  /** Whether the promise settled within `ms`. */
+  async within(promise: Promise<unknown>, ms: number): Promise<boolean> {
+    const { clock } = this.core.link
+    let timer: unknown
+    const late = new Promise<false>((resolve) => {
+      timer = clock.setTimeout(() => resolve(false), ms, true)
+    })
+    const done = promise.then(() => true)
+    const inTime = await Promise.race([done, late])
+    clock.clearTimeout(timer)
+    return inTime
+  }
+
+  private async connect(): Promise<void> {
+    const { link, observers } = this.core
+    await observers.open()
+    try {
+      await link.connect()
+      const [wire] = await link.run(scripts.greet, link.shared, { wire: wireVersion })
+      if (wire !== wireVersion) throw otherVersion(wire)
+    } catch (error) {
+      throw openError(error)
+    }
+    this.isOpen = true
+  }
+
+  private async register(): Promise<void> {
+    this.registering ??= this.registerAll().finally(() => {
+      this.registering = undefined
+    })
+    await this.registering
+  }
+
+  private async registerAll(): Promise<void> {
+    const { link } = this.core
+    for (let tries = 0; this.unregistered.size > 0; tries++) {
+      const names = [...this.unregistered].slice(0, 200)
+      const rest = names.flatMap((name) => [name, JSON.stringify(this.known.get(name) ?? {})])
+      try {
+        await link.run(scripts.declare, link.shared, {}, rest)
+        for (const name of names) this.unregistered.delete(name)
+      } catch (error) {
+        if (this.stopped || link.closed || !(error instanceof StoreError) || error.fate === "refused")
+          throw openError(error)
+        await link.untilUsable(tries)
+      }
+    }
+  }
+}
+
+function otherVersion(wire: string | undefined): TaskoraError {
+  return new TaskoraError(
+    `the store was written by a Taskora of wire version ${wire}, this one speaks ${wireVersion}; use another prefix, or the matching release`,
+    "STORE",
+  )
+}
+
+function openError(error: unknown): TaskoraError {
+  if (error instanceof TaskoraError) return error
+  if (error instanceof StoreError && error.message.includes("NOPERM"))
+    return new PermissionError(error.message)
+  if (error instanceof StoreError && error.fate !== "refused")
+    return new ConnectionError(`the store cannot be reached: ${error.message}`, { cause: error })
+  return new TaskoraError(
+    `the store cannot be used: ${error instanceof Error ? error.message : String(error)}`,
+    "STORE",
+    {
+      cause: error,
+    },
+  )
+}

@@ -1,0 +1,69 @@
+import type { EventHub } from "./events/hub.ts"
+import type { WorkerErrorKind } from "./model/events.ts"
+import type { Observers } from "./model/observers.ts"
+import { cut, describeThrown } from "./rules/thrown.ts"
+import type { LoggedFailure } from "./store/core.ts"
+
+const mostBytes = 16_384
+
+/** Prints a failed attempt, so that none passes in silence; not where somebody listens to the task's failures. */
+export function logFailure(failure: LoggedFailure, hub: EventHub): void {
+  if (hub.hearsFailures(failure.task)) return
+  const { task, id, attempt, maxAttempts, willRetry, trace } = failure
+  const of = maxAttempts === undefined ? "" : `/${maxAttempts}`
+  const head = `[taskora] task "${task}" job ${id} failed (attempt ${attempt}${of}${willRetry ? ", will retry" : ""})`
+  const tail = trace ? `\ntrace_id=${trace.traceId} span_id=${trace.spanId}` : ""
+  console.error(`${head}\n${cut(failure.text, mostBytes)}${tail}`)
+}
+
+/** An error on its way to `worker:error`, with the kind of trouble it tells of. */
+export type WorkerError = Error & { kind?: WorkerErrorKind }
+
+/** Tells `worker:error`, or prints where nobody listens; the process never dies of it. */
+export class Complaints {
+  private telling = false
+  private blaming = false
+  private readonly blamed = new Set<string>()
+
+  constructor(private readonly app: { readonly hub: () => EventHub; readonly observers: () => Observers }) {}
+
+  report(thrown: unknown, kind: WorkerErrorKind): void {
+    const error = asError(thrown, kind)
+    this.app.observers().transition({ kind: "worker error", error, errorKind: kind })
+    const { app } = this.app.hub()
+    if (!this.telling && app.has("worker:error")) {
+      this.telling = true
+      try {
+        app.emit("worker:error", error)
+      } finally {
+        this.telling = false
+      }
+    } else {
+      console.error(`[taskora] ${kind} error: ${describeThrown(error).stack}`)
+    }
+  }
+
+  /** An observer threw: told once, counted each time. */
+  observerFailed(observer: string, thrown: unknown): void {
+    // An observer that fails at hearing of its own failure must not be told again.
+    if (this.blaming) return
+    const first = !this.blamed.has(observer)
+    this.blamed.add(observer)
+    this.blaming = true
+    try {
+      this.app.observers().transition({ kind: "observer error", observer })
+      if (first) this.report(thrown, "observer")
+    } finally {
+      this.blaming = false
+    }
+  }
+}
+
+function asError(thrown: unknown, kind: WorkerErrorKind): WorkerError {
+  const error: WorkerError =
+    thrown instanceof Error && Object.isExtensible(thrown)
+      ? thrown
+      : new Error(describeThrown(thrown).message, { cause: thrown })
+  error.kind ??= kind
+  return error
+}

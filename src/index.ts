@@ -1,0 +1,63 @@
+import type { AppOptions } from "./app-options.ts"
+import type { JobHandle } from "./handle.ts"
+import type { JobInfo } from "./manage/job-info.ts"
+import type { Context, MiddlewareContext } from "./model/context.ts"
+import type { Duration } from "./model/duration.ts"
+import type { AppEvents, EventMeta, TaskEvents } from "./model/events.ts"
+import type { Observer } from "./model/observer.ts"
+import type { JobState } from "./model/states.ts"
+import type { Handler, TaskOptions } from "./rules/definition.ts"
+import type { Middleware } from "./rules/middleware.ts"
+import type { RetryOptions } from "./rules/retry.ts"
+import type { Serializer } from "./rules/serializer.ts"
+import type { Adapter } from "./store/store.ts"
+import type { DispatchOptions, Task } from "./task.ts"
+
+export { createTaskora, type Taskora as App } from "./app.ts"
+export type { AppOptions } from "./app-options.ts"
+export type { CancelAnswer, JobHandle } from "./handle.ts"
+export type { Inspector, JobPage, ListOptions, TaskStats, WorkerInfo } from "./manage/inspector.ts"
+export type { JobInfo, JobLogLine, TimelineEntry } from "./manage/job-info.ts"
+export type { Clock } from "./model/clock.ts"
+export type { Context, JobLog, MiddlewareContext } from "./model/context.ts"
+export type { Duration } from "./model/duration.ts"
+export * from "./model/errors.ts"
+export type * from "./model/events.ts"
+export type * from "./model/observer.ts"
+export type { Keep, RetentionOptions } from "./model/options.ts"
+export type { JobState } from "./model/states.ts"
+export type { Handler, ObjectiveOptions, TaskDefaults, TaskOptions } from "./rules/definition.ts"
+export type { Middleware } from "./rules/middleware.ts"
+export type { RetryOptions } from "./rules/retry.ts"
+export { json, type Serializer } from "./rules/serializer.ts"
+export type { Adapter } from "./store/store.ts"
+export type { DispatchOptions, Task } from "./task.ts"
+
+/** The types under one name, for those who like `Taskora.Context`. */
+export declare namespace Taskora {
+  export type {
+    Adapter,
+    AppEvents,
+    AppOptions,
+    Context,
+    DispatchOptions,
+    Duration,
+    EventMeta,
+    Handler,
+    JobInfo,
+    JobState,
+    Middleware,
+    MiddlewareContext,
+    Observer,
+    RetryOptions,
+    Serializer,
+    TaskEvents,
+    TaskOptions,
+  }
+}
+
+/** What a task, or a handle's task, takes. */
+export type InferInput<T> = T extends Task<infer In, unknown> ? In : never
+/** What a task's handler, or a handle's job, gives. */
+export type InferOutput<T> =
+  T extends Task<never, infer Out> ? Out : T extends JobHandle<infer Out> ? Out : never

@@ -1,0 +1,1 @@
+export { memoryAdapter } from "./store/embedded/adapter.ts"

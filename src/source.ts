@@ -1,0 +1,53 @@
+import type { QueueRead } from "./manage/queue-read.ts"
+import type { Source, TaskFacts } from "./model/observer.ts"
+import type { Definition } from "./rules/definition.ts"
+import type { Core } from "./store/core.ts"
+import { version } from "./version.ts"
+import type { Worker } from "./worker/worker.ts"
+
+/** What observers read, and how the app tells it of new tasks. */
+export interface SourceHost extends Source {
+  declared(definition: Definition): void
+}
+
+export function makeSource(
+  core: Core,
+  host: { readonly worker: Worker; readonly queue: QueueRead },
+): SourceHost {
+  const { link } = core
+  const facts: TaskFacts[] = []
+  const listeners: ((task: TaskFacts) => void)[] = []
+  return {
+    instance: link.instance,
+    version,
+    adapter: link.adapter.kind,
+    prefix: link.adapter.prefix,
+    clock: link.clock,
+    startedAt: link.clock.now(),
+    server() {
+      const { address, port } = link.describe()
+      return { ...(address === undefined ? {} : { address }), ...(port === undefined ? {} : { port }) }
+    },
+    tasks: () => facts,
+    onTask(listener) {
+      listeners.push(listener)
+      for (const task of facts) listener(task)
+    },
+    slots: () => host.worker.use(),
+    connected: () => link.connected(),
+    ready: () => link.connected() && (host.worker.slots.size === 0 || host.worker.isRunning),
+    queue: (timeoutMs) => host.queue.read(timeoutMs),
+    declared(definition) {
+      const { name, info, objectives, timeoutMs } = definition
+      const task: TaskFacts = {
+        name,
+        handled: definition.handler !== undefined,
+        timeoutMs,
+        ...info,
+        ...(objectives ? { objectives } : {}),
+      }
+      facts.push(task)
+      for (const listener of listeners) listener(task)
+    },
+  }
+}
