@@ -1,4 +1,5 @@
-import { trace } from "@opentelemetry/api"
+import { context, metrics, propagation, ROOT_CONTEXT, TraceFlags, trace } from "@opentelemetry/api"
+import { InMemorySpanExporter, type ReadableSpan } from "@opentelemetry/sdk-trace-base"
 import { NodeTracerProvider } from "@opentelemetry/sdk-trace-node"
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import {
@@ -8,6 +9,7 @@ import {
   type TelemetryOptions,
 } from "../../../exporters/opentelemetry/index.ts"
 import { loadPackages } from "../../../exporters/opentelemetry/packages.ts"
+import { ReportingProcessor } from "../../../exporters/opentelemetry/reporting.ts"
 import { FakeEngine } from "../../support/fake-engine.ts"
 import { OtlpReceiver } from "../../support/otlp-receiver.ts"
 import { resetTelemetry } from "../../support/spans.ts"
@@ -93,6 +95,19 @@ describe("startTelemetry", () => {
     expect(receiver.requests.map((request) => request.path)).toEqual(["/v1/traces"])
   })
 
+  it.each([
+    ["none", [], []],
+    ["tracecontext", ["traceparent"], []],
+    ["baggage, b3", ["baggage"], [expect.stringContaining('"b3" is not known here')]],
+  ])("propagates as OTEL_PROPAGATORS=%s says", async (wanted, headers, said) => {
+    vi.stubEnv("OTEL_PROPAGATORS", wanted)
+    const engine = await start()
+    const baggage = propagation.createBaggage({ tenant: { value: "acme" } })
+    const job = context.with(propagation.setBaggage(ROOT_CONTEXT, baggage), () => engine.dispatch())
+    expect(Object.keys(job.headers)).toEqual(headers)
+    expect(reports).toEqual(said)
+  })
+
   it("does nothing where OTEL_SDK_DISABLED says so", async () => {
     vi.stubEnv("OTEL_SDK_DISABLED", "true")
     const engine = await start()
@@ -127,6 +142,18 @@ describe("startTelemetry", () => {
     expect(reports).toEqual([expect.stringMatching(/spans were lost: the queue of 4 is full$/)])
   })
 
+  it("has room for a burst of spans and for the label sets of many tasks, where the SDK's defaults have not", async () => {
+    await start()
+    for (let n = 0; n < 3000; n++) trace.getTracer("app").startSpan("burst").end()
+    const counter = metrics.getMeter("taskora").createCounter("sets")
+    for (let n = 0; n < 2500; n++) counter.add(1, { n })
+    await telemetry?.flush()
+    expect(receiver.spans).toHaveLength(3000)
+    const sets = receiver.metrics.find((metric) => metric.name === "sets")
+    expect(sets?.sum?.dataPoints).toHaveLength(2500)
+    expect(reports).toEqual([])
+  })
+
   it("can be started again after its shutdown, and not before", async () => {
     await start()
     await expect(startTelemetry()).rejects.toThrow("registered already")
@@ -151,6 +178,18 @@ describe("startTelemetry", () => {
     await expect(wrong({ endpoint: "localhost:4318" })).rejects.toThrow("is not an http(s) URL")
     await expect(wrong({ flushTimeout: 0 })).rejects.toThrow("flushTimeout")
   })
+})
+
+it("does not take spans that are recorded but not sampled for a full queue", () => {
+  const ignore = { onStart() {}, onEnd() {}, forceFlush: async () => {}, shutdown: async () => {} }
+  const processor = new ReportingProcessor(new InMemorySpanExporter(), {
+    size: 1,
+    report: (message) => reports.push(message),
+    makeBatches: () => ignore,
+  })
+  const span = { spanContext: () => ({ traceFlags: TraceFlags.NONE }) } as ReadableSpan
+  for (let n = 0; n < 3; n++) processor.onEnd(span)
+  expect(reports).toEqual([])
 })
 
 describe("packages of the SDK", () => {
