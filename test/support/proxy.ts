@@ -10,13 +10,13 @@ export interface Landed {
 }
 
 /** A TCP proxy before a Redis server, with the faults that networks have. */
-export interface Proxy {
+export interface FaultyProxy {
   readonly port: number
   readonly url: string
   /** Connections that clients hold now. */
   readonly connections: number
-  /** Every chunk waits so long, in both directions, in order. */
-  delayMs: number
+  /** How long a chunk waits, in either direction; the order within one direction stays. */
+  delayMs: number | ((chunk: Buffer) => number)
   /** New connections are ended at once. */
   refusing: boolean
   /** What is thrown away instead of passed on; both: half-open, since ends are not passed on either then. */
@@ -41,7 +41,7 @@ interface Pair {
   onReply: (() => void) | undefined
 }
 
-export async function startProxy(targetPort: number): Promise<Proxy> {
+export async function startProxy(targetPort: number): Promise<FaultyProxy> {
   const pairs = new Set<Pair>()
   const strikes: Strike[] = []
   const late = new Set<Socket>()
@@ -60,21 +60,24 @@ export async function startProxy(targetPort: number): Promise<Proxy> {
     const { client, server } = pair
     client.setNoDelay(true)
     server.setNoDelay(true)
-    client.on("data", (chunk) => later(() => request(pair, chunk)))
-    server.on("data", (chunk) => later(() => reply(pair, chunk)))
+    const requests = inOrder()
+    const replies = inOrder()
+    client.on("data", (chunk) => requests(delayOf(chunk), () => request(pair, chunk)))
+    server.on("data", (chunk) => replies(delayOf(chunk), () => reply(pair, chunk)))
     for (const socket of [client, server]) {
       socket.on("error", () => {
         // "close" follows.
       })
       socket.on("close", () => {
-        if (proxy.swallowed.size < 2 || socket === client) later(() => end(pair))
+        if (!pairs.has(pair)) return
+        const goOn = socket === client ? requests : replies
+        if (proxy.swallowed.size < 2 || socket === client) goOn(0, () => end(pair))
       })
     }
   }
 
-  function later(pass: () => void): void {
-    if (proxy.delayMs > 0) setTimeout(pass, proxy.delayMs)
-    else pass()
+  function delayOf(chunk: Buffer): number {
+    return typeof proxy.delayMs === "number" ? proxy.delayMs : proxy.delayMs(chunk)
   }
 
   function request(pair: Pair, chunk: Buffer): void {
@@ -125,7 +128,7 @@ export async function startProxy(targetPort: number): Promise<Proxy> {
   const proxy = {
     port: 0,
     url: "",
-    delayMs: 0,
+    delayMs: 0 as FaultyProxy["delayMs"],
     refusing: false,
     swallowed: new Set<Direction>(),
     get connections() {
@@ -150,4 +153,18 @@ export async function startProxy(targetPort: number): Promise<Proxy> {
   proxy.port = (listener.address() as AddressInfo).port
   proxy.url = `redis://127.0.0.1:${proxy.port}`
   return proxy
+}
+
+/** Passes things on after their delays, none before an earlier one. */
+function inOrder(): (delayMs: number, pass: () => void) => void {
+  const queue: (() => void)[] = []
+  let due = 0
+  return (delayMs, pass) => {
+    due = Math.max(due, performance.now() + delayMs)
+    const waitMs = due - performance.now()
+    if (queue.length === 0 && waitMs <= 0) return pass()
+    queue.push(pass)
+    // Timers of different lengths may swap; whichever fires passes on the oldest.
+    setTimeout(() => queue.shift()?.(), waitMs)
+  }
 }

@@ -71,3 +71,8 @@ export async function until(condition: () => boolean | Promise<boolean>, ms = 10
     await new Promise((resolve) => setTimeout(resolve, 10))
   }
 }
+
+/** Waits until so many clients of the server are blocked. */
+export async function blocked(raw: Redis, clients: number): Promise<void> {
+  await until(async () => String(await raw.info("clients")).includes(`blocked_clients:${clients}\r`))
+}

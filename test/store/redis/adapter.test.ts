@@ -1,0 +1,112 @@
+import { Cluster, Redis } from "ioredis"
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest"
+import { redisAdapter } from "../../../src/redis.ts"
+import { type RedisServer, redisAvailable, startRedis } from "../../support/redis-server.ts"
+import { connectStore, lua, openStore, rawClient } from "./support.ts"
+
+const secret = "hunter2hunter2"
+
+function refusal(...args: unknown[]): Error & { code?: string } {
+  try {
+    Reflect.apply(redisAdapter, undefined, args)
+  } catch (error) {
+    return error as Error
+  }
+  throw new Error("it was accepted")
+}
+
+describe("redisAdapter", () => {
+  it("takes a URL, options or a client, and opens nothing yet", () => {
+    const client = new Redis({ lazyConnect: true })
+    for (const from of ["redis://localhost", { host: "localhost" }, client, {}]) {
+      expect(redisAdapter(from)).toMatchObject({ kind: "redis", prefix: "" })
+    }
+    expect(redisAdapter("rediss://h", { prefix: "shop" }).prefix).toBe("shop")
+    expect(client.status).toBe("wait")
+  })
+
+  it.each([
+    ["localhost:6379", /redis:\/\/ or rediss:\/\//],
+    [`http://u:${secret}@localhost`, /redis:\/\/ or rediss:\/\//],
+    [`redis://u:${secret}@local host`, /cannot be read/],
+    [`redis://u:${secret}@h:99999`, /cannot be read/],
+    [`redis://u:${secret}%zz@h`, /% in the user or password/],
+    [`redis://u:${secret}@h/one`, /number of a database/],
+    [`redis://u:${secret}@h/0/1`, /number of a database/],
+    [`redis://u:${secret}@h?keyPrefix=x`, /parameter "keyPrefix"/],
+  ])("refuses %s, without its password", (url, message) => {
+    const error = refusal(url)
+    expect(error).toMatchObject({ name: "TaskoraError", code: "INVALID" })
+    expect(error.message).toMatch(message)
+    expect(`${error.message} ${error.stack} ${error.cause}`).not.toContain(secret)
+  })
+
+  it.each([[undefined], [null], [6379], [true], [() => {}]])("refuses %s for a server", (from) => {
+    expect(refusal(from)).toMatchObject({ code: "INVALID" })
+  })
+
+  it.each([[0], [-1], [1.5], [70_000], ["x"]])("refuses the port %s", (port) => {
+    expect(refusal({ port }).message).toMatch(/not a port number/)
+  })
+
+  it("refuses unknown options, prefixes with braces, and clusters", () => {
+    expect(refusal("redis://h", { prefx: "a" }).message).toMatch(/"prefx".*"prefix"/)
+    expect(refusal("redis://h", { prefix: "a{b}" }).message).toMatch(/prefix/)
+    const cluster = new Cluster([{ host: "127.0.0.1", port: 1 }], { lazyConnect: true })
+    expect(refusal(cluster).message).toMatch(/clusters are not supported/)
+  })
+
+  it("refuses a keyPrefix, of options and of a client, and says what to use", () => {
+    const client = new Redis({ lazyConnect: true, keyPrefix: "shop:" })
+    for (const from of [{ keyPrefix: "shop:" }, client]) {
+      expect(refusal(from).message).toMatch(/keyPrefix "shop:" cannot be used.*\{ prefix: "shop" \}/)
+    }
+  })
+
+  it("reads everything that a URL says", () => {
+    const store = (url: string) => openStore(url).store.describe()
+    expect(store("redis://")).toMatchObject({ address: "localhost", port: 6379 })
+    expect(store("rediss://u:p%40@[::1]:7000/2?family=6")).toMatchObject({ address: "::1", port: 7000 })
+  })
+
+  it("says how to get ioredis where it is missing", async () => {
+    vi.doMock("ioredis", () => {
+      throw Object.assign(new Error("Cannot find package 'ioredis'"), { code: "ERR_MODULE_NOT_FOUND" })
+    })
+    onTestFinished(() => {
+      vi.doUnmock("ioredis")
+    })
+    await expect(openStore("redis://localhost").store.connect()).rejects.toThrow(/npm install ioredis/)
+  })
+})
+
+describe.skipIf(!redisAvailable())("redisAdapter with a client", () => {
+  let server: RedisServer
+  beforeAll(async () => {
+    server = await startRedis()
+  })
+  afterAll(() => server.stop())
+
+  it("takes the client's options for connections of its own, and never closes or uses it", async () => {
+    const given = new Redis(server.url, {
+      lazyConnect: true,
+      db: 3,
+      connectionName: "shop",
+      commandTimeout: 1,
+    })
+    const { store } = await connectStore(given)
+    const set = lua("set", "return redis.call('SET', KEYS[1], '1')")
+    expect(await store.run(set, ["here"], [])).toBe("OK")
+    expect(given.status).toBe("wait")
+
+    const raw = rawClient(`${server.url}/3`)
+    expect(await raw.get("here")).toBe("1")
+    expect(String(await raw.client("LIST"))).toContain("name=shop:commands")
+    // Its own limits are not ours: this wait is longer than its commandTimeout.
+    expect(await store.waitForWork([], 600)).toBeUndefined()
+    await given.connect()
+    await store.close()
+    expect(await given.client("GETNAME")).toBe("shop")
+    given.disconnect()
+  })
+})

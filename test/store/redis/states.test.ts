@@ -1,0 +1,91 @@
+import { rm } from "node:fs/promises"
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest"
+import { type RedisServer, redisAvailable, startRedis } from "../../support/redis-server.ts"
+import { blocked, connectStore, failureOf, lua, openStore, rawClient, until } from "./support.ts"
+
+const write = lua("write", "return redis.call('INCR', KEYS[1])")
+
+describe.skipIf(!redisAvailable())("a server that cannot serve now", () => {
+  let server: RedisServer
+  beforeAll(async () => {
+    server = await startRedis()
+  })
+  afterAll(() => server.stop())
+
+  it("is demoted: what is under way is unavailable, and the store is back when it can write again", async () => {
+    const { store, heard, prefix } = await connectStore(server.url)
+    const raw = rawClient(server.url)
+    const key = `${prefix}:taskora:n`
+    await store.run(write, [key], [])
+    const waiting = failureOf(store.waitForWork([], 60_000))
+    await blocked(raw, 1)
+    await raw.call("REPLICAOF", "127.0.0.1", "1")
+    onTestFinished(() => raw.call("REPLICAOF", "NO", "ONE").then(() => {}))
+    expect(await waiting).toMatchObject({ fate: "unavailable", code: "UNBLOCKED" })
+    expect(await failureOf(store.run(write, [key], []))).toMatchObject({
+      fate: "unavailable",
+      code: "READONLY",
+    })
+    expect(store.connected()).toBe(false)
+    await until(async () => /cannot|READONLY/.test((await failureOf(store.run(write, [key], []))).message))
+    expect(heard).toMatchObject({ lost: [expect.anything()], back: 0 })
+    await raw.call("REPLICAOF", "NO", "ONE")
+    await until(() => heard.back === 1)
+    expect(await store.run(write, [key], [])).toBe(2)
+    expect(heard.lost).toHaveLength(1)
+  })
+
+  it("is busy with a script, and the store waits for it on connecting", async () => {
+    const own = await startRedis({ args: ["--busy-reply-threshold", "50"] })
+    onTestFinished(() => own.stop())
+    const { store, heard, prefix } = await connectStore(own.url)
+    const key = `${prefix}:taskora:n`
+    const raw = rawClient(own.url)
+    // Connected before: a client's own check at its start is refused by a busy server.
+    const killer = rawClient(own.url)
+    await killer.ping()
+    const endless = raw.eval("while true do end", 0).catch(() => "killed")
+    const busy = () => store.run(write, [key], []).catch((error: unknown) => error)
+    await until(async () => (await busy()) instanceof Error)
+    expect(await busy()).toMatchObject({ fate: "unavailable", code: "BUSY" })
+    let connected = false
+    const connecting = openStore(own.url)
+      .store.connect()
+      .then(() => {
+        connected = true
+      })
+    for (let calls = 0; calls < 20; calls++) await busy()
+    expect(connected).toBe(false)
+    await killer.script("KILL")
+    await endless
+    await connecting
+    expect(await store.run(write, [key], [])).toBeGreaterThan(0)
+    expect(heard.lost).toEqual([])
+  })
+
+  it("is out of memory: refused, with nothing lost", async () => {
+    const { store, heard, prefix } = await connectStore(server.url)
+    const raw = rawClient(server.url)
+    await raw.config("SET", "maxmemory", "1")
+    onTestFinished(() => raw.config("SET", "maxmemory", "0").then(() => {}))
+    const failure = await failureOf(store.run(write, [`${prefix}:taskora:n`], []))
+    expect(failure).toMatchObject({ fate: "refused", code: "OOM" })
+    expect(failure.message).toMatch(/^script "write": OOM/)
+    expect(heard.lost).toEqual([])
+  })
+
+  it("cannot save to its disk: unavailable", async () => {
+    const own = await startRedis({ args: ["--save", "3600 1"] })
+    onTestFinished(() => own.stop())
+    const { store, prefix } = await connectStore(own.url)
+    const raw = rawClient(own.url)
+    const [, directory] = (await raw.config("GET", "dir")) as [string, string]
+    await rm(directory, { recursive: true })
+    await raw.bgsave()
+    await until(async () => /rdb_last_bgsave_status:err/.test(await raw.info("persistence")))
+    expect(await failureOf(store.run(write, [`${prefix}:taskora:n`], []))).toMatchObject({
+      fate: "unavailable",
+      code: "MISCONF",
+    })
+  })
+})
