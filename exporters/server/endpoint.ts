@@ -55,6 +55,7 @@ export class Endpoint {
     const server = this.#server
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject)
+      // A port shared by a cluster's workers would answer with any worker's numbers.
       server.listen({ port, host, exclusive: true }, () => {
         server.off("error", reject)
         resolve()

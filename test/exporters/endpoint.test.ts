@@ -236,7 +236,7 @@ describe("abuse", () => {
   })
 
   test("500 slow clients are cut off, and keep nobody from scraping", async () => {
-    const limits = { requestMs: 300, idleMs: 300, stuckMs: 1000, sockets: 1024 }
+    const limits = { requestMs: 300, idleMs: 300, stuckMs: 60_000, sockets: 1024 }
     const metrics = prometheus({ port: false })
     metrics.source(new FakeSource())
     const endpoint = new Endpoint(metrics.handler, limits)
