@@ -85,7 +85,13 @@ export class Task<In = unknown, Out = unknown> {
       return this.prepare(item.options ?? {})
     })
     if (jobs.length === 0) return []
-    const dispatch = this.announce({ count: jobs.length, many: true, delayMs: 0, priority: 0 })
+    const dispatch = this.announce({
+      ids: prepared.map(({ id }) => id),
+      count: jobs.length,
+      many: true,
+      delayMs: 0,
+      priority: 0,
+    })
     const headers = this.host.core.observers.dispatching(dispatch)
     const batch = new BatchReport(jobs.length, dispatch, this.host.core)
     return prepared.map((job, i) => {
@@ -119,7 +125,7 @@ export class Task<In = unknown, Out = unknown> {
   }
 
   private announce(facts: Omit<Dispatch, "task">): Dispatch {
-    const { id, count, many, delayMs, priority, relation } = facts
+    const { id, ids, count, many, delayMs, priority, relation } = facts
     return {
       task: this.name,
       count,
@@ -127,6 +133,7 @@ export class Task<In = unknown, Out = unknown> {
       delayMs,
       priority,
       ...(id === undefined ? {} : { id }),
+      ...(ids === undefined ? {} : { ids }),
       ...(relation === undefined ? {} : { relation }),
     }
   }

@@ -26,6 +26,7 @@ const sharedKeyNames = {
 export type SharedKey = keyof typeof sharedKeyNames
 
 export interface TaskKeys extends Readonly<Record<TaskKey, string>> {
+  readonly task: string
   /** What stands before `job:<id>`, `progress:<id>`, `logs:<id>` and `result:<id>`. */
   readonly base: string
   /** Channel on which cancel requests for active jobs are published. */
@@ -35,7 +36,7 @@ export interface TaskKeys extends Readonly<Record<TaskKey, string>> {
 export function taskKeys(prefix: string, task: string): TaskKeys {
   const base = `${root(prefix)}{${task}}:`
   const keys = Object.fromEntries(taskKeyNames.map((name) => [name, base + name])) as Record<TaskKey, string>
-  return { ...keys, base, channel: `${base}cancel` }
+  return { ...keys, task, base, channel: `${base}cancel` }
 }
 
 export function sharedKeys(prefix: string): Readonly<Record<SharedKey, string>> {

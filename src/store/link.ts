@@ -27,6 +27,8 @@ export class Link {
   clockOffset = 0
   private readonly store: Store
   private readonly known = new Map<string, TaskKeys>()
+  /** The keys of each script in its order, made once for each task. */
+  private readonly keyLists = new WeakMap<object, Map<string, readonly string[]>>()
   private readonly calls = new Map<string, StoreCall>()
   private waiting: (() => void)[] = []
 
@@ -67,27 +69,30 @@ export class Link {
   /** @throws StoreError */
   run<K extends string, A extends string, T>(
     script: Script<K, A, T>,
-    keys: Readonly<Record<K, string>>,
+    keys: Readonly<Record<K, string>> & { readonly task?: string },
     args: Readonly<Record<A, string | number>>,
     rest: readonly (string | number)[] = [],
   ): Promise<T> {
-    return this.send(
-      script,
-      script.keys.map((name) => keys[name]),
-      script.args.map<string | number>((name) => args[name]).concat(rest),
-    )
+    const values: (string | number)[] = []
+    for (const name of script.args) values.push(args[name])
+    for (const value of rest) values.push(value)
+    const carriesJobs = rest.length > 0 && (script.name === "enqueue" || script.name === "settle")
+    return this.send(script, this.keyList(script, keys), values, carriesJobs ? keys.task : undefined)
   }
 
-  /** Calls a script whose keys and arguments come in groups. @throws StoreError */
+  /** Calls a script whose keys and arguments come in groups. `task`: where the call carries its jobs. @throws StoreError */
   async send<K extends string, A extends string, T>(
     script: Script<K, A, T>,
     keys: readonly string[],
     args: readonly (string | number)[],
+    task?: string,
   ): Promise<T> {
     if (this.closed) throw new StoreError("the app is closed", "unsent")
-    return script.reply(
-      await this.observed(script.name, false, () => this.store.run(script.source, keys, args)),
-    )
+    if (!this.surroundings.observers.wrapsCalls)
+      return script.reply(await this.store.run(script.source, keys, args))
+    const call = this.storeCall(script.name, false, task)
+    const send = () => this.store.run(script.source, keys, args)
+    return script.reply(await this.surroundings.observers.storeCall(call, send))
   }
 
   readStreams(
@@ -159,11 +164,34 @@ export class Link {
 
   private observed<T>(name: string, blocking: boolean, run: () => Promise<T>): Promise<T> {
     if (!this.surroundings.observers.wrapsCalls) return run()
+    return this.surroundings.observers.storeCall(this.storeCall(name, blocking), run)
+  }
+
+  /** One object for each kind of call: observers may keep what they know of it. */
+  private storeCall(script: string, blocking: boolean, task?: string): StoreCall {
+    const name = task === undefined ? script : `${script} ${task}`
     let call = this.calls.get(name)
     if (!call) {
-      call = { script: name, blocking }
+      call = { script, blocking, ...(task === undefined ? {} : { task }) }
       this.calls.set(name, call)
     }
-    return this.surroundings.observers.storeCall(call, run)
+    return call
+  }
+
+  private keyList<K extends string>(
+    script: Script<K, string, unknown>,
+    keys: Readonly<Record<K, string>>,
+  ): readonly string[] {
+    let lists = this.keyLists.get(keys)
+    if (!lists) {
+      lists = new Map()
+      this.keyLists.set(keys, lists)
+    }
+    let list = lists.get(script.name)
+    if (!list) {
+      list = script.keys.map((name) => keys[name])
+      lists.set(script.name, list)
+    }
+    return list
   }
 }
