@@ -180,7 +180,7 @@ export class SortedSet {
     if (chunk.length === 0) this.chunks.splice(at, 1)
     else if (next !== undefined && chunk.length + next.length < smallChunk) {
       chunk.push(...next)
-      void 0
+      this.chunks.splice(at + 1, 1)
     }
   }
 }

@@ -323,13 +323,31 @@ describe("memory", () => {
       return 1`)
     const keys = ["job:", "waiting", "delayed", "events"]
     const step = () => clock.setNow(clock.now() + 10)
-    for (let job = 0; job < 10_000; job++, step()) engine.run(life, keys, [`id${job}`, clock.now()])
+    for (let job = 0; job < 7_000; job++, step()) engine.run(life, keys, [`id${job}`, clock.now()])
     const [lua, entries] = [engine.luaMemory(), engine.keyspace.keys().length]
-    for (let job = 0; job < 100_000; job++, step()) engine.run(life, keys, [`id${job}`, clock.now()])
+    for (let job = 0; job < 30_000; job++, step()) engine.run(life, keys, [`id${job}`, clock.now()])
     expect(engine.keyspace.keys().length).toBeLessThanOrEqual(entries + 200)
     expect(engine.luaMemory()).toBeLessThan(lua * 1.1)
     expect(engine.command(["XLEN", "events"])).toBeLessThanOrEqual(1100)
     expect(engine.command(["LLEN", "waiting"])).toBe(0)
+  })
+
+  test("a key is there until its last ms, and a new one does not inherit its deadline", async () => {
+    const { adapter, clock } = await opened()
+    const later = (ms: number) => clock.setNow(clock.now() + ms)
+    adapter.command(["SET", "k", "x", "PX", "10"])
+    later(10)
+    expect(adapter.command(["PTTL", "k"])).toBe(0)
+    later(1)
+    expect(adapter.command(["EXISTS", "k"])).toBe(0)
+    for (const key of ["deleted", "set", "popped"]) adapter.command(["SET", key, "x", "PX", "10"])
+    adapter.command(["DEL", "deleted", "popped"])
+    adapter.command(["RPUSH", "popped", "x"])
+    adapter.command(["PEXPIRE", "popped", "10"])
+    adapter.command(["LPOP", "popped"])
+    for (const key of ["deleted", "set", "popped"]) adapter.command(["SET", key, "y"])
+    later(20)
+    expect(adapter.command(["EXISTS", "deleted", "set", "popped"])).toBe(3)
   })
 
   test("keys that expired untouched are cleared away by later calls", async () => {

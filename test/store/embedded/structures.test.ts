@@ -35,6 +35,9 @@ describe("SortedSet", () => {
         expect(set.count(range)).toBe(within.length)
         expect(set.byScore(range, false)).toEqual(within)
         expect(set.byScore(range, true, 3, 5)).toEqual(within.toReversed().slice(3, 8))
+        const few = sorted.filter((_, at) => at % 40 === 0)
+        for (const [at, { member }] of sorted.entries()) if (at % 40 !== 0) set.delete(member)
+        expect(set.byRank(0, set.size - 1, false)).toEqual(few)
         while (set.size > 0) set.delete(set.first()!.member)
         expect(set.first()).toBeUndefined()
       }),
