@@ -42,7 +42,7 @@ export class Engine {
     return this.answer(() =>
       vm.run(
         script.sha,
-        toBytes(script.text),
+        script.text,
         keys.map(toBytes),
         args.map((arg) => (typeof arg === "string" ? toBytes(arg) : String(arg))),
       ),

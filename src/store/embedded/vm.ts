@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto"
 import type { LuaFactory } from "wasmoon"
-import type { Bytes } from "./bytes.ts"
+import { type Bytes, toBytes } from "./bytes.ts"
 import { LuaStack, type LuaState, luaType, registryIndex } from "./lua-stack.ts"
 import { formatDouble } from "./numbers.ts"
 import { CommandError, Status, type Value } from "./reply.ts"
@@ -57,7 +57,7 @@ export class Vm {
   }
 
   /** Runs a script; throws a CommandError with the text a Redis client would get. */
-  run(sha: string, text: Bytes, keys: readonly Bytes[], args: readonly Bytes[]): Value {
+  run(sha: string, text: string, keys: readonly Bytes[], args: readonly Bytes[]): Value {
     const { api } = this.stack
     const { L } = this
     const base = api._lua_gettop(L)
@@ -112,8 +112,8 @@ export class Vm {
       )
   }
 
-  private compile(sha: string, text: Bytes): bigint {
-    this.load(text, this.names.chunk)
+  private compile(sha: string, text: string): bigint {
+    this.load(toBytes(text), this.names.chunk)
     const fn = BigInt(this.stack.api._luaL_ref(this.L, registryIndex))
     this.functions.set(sha, fn)
     return fn
