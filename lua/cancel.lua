@@ -57,6 +57,6 @@ else
   redis.call("HSET", q.stats, "seq", whole(log.seq))
 end
 -- The record's headers are all that the caller needs of it, and its data may be long.
-local head = text and state ~= "" and string.match(text, "^[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n") or ""
+local head = text and state ~= "" and record_head(text) or ""
 redis.call("HSET", q.stats, lane, lane_receipt(a.n, now, word .. "\n" .. state .. "\n" .. head))
 return { word, now, state, head }

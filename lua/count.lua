@@ -10,10 +10,10 @@ local delayed = redis.call("ZCARD", q.delayed) - due
 
 local oldest
 local function consider(place)
-  local text = redis.call("GETRANGE", a.base .. "job:" .. string.match(place, "^[^\t]*"), 0, 400)
-  local state, created, eligible = string.match(text, "^(%a),(%d*),(%d*),")
-  if state ~= "w" and state ~= "d" then return false end
-  local at = tonumber(eligible ~= "" and eligible or created)
+  local text = redis.call("GET", a.base .. "job:" .. string.match(place, "^[^\t]*"))
+  local r = text and record_parse(text)
+  if not r or (r.state ~= "w" and r.state ~= "d") then return false end
+  local at = tonumber(record_eligible(r))
   if at and (not oldest or at < oldest) then oldest = at end
   return true
 end

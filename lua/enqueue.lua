@@ -30,7 +30,7 @@ end
 answer = table.concat(words)
 
 local created = whole(now)
-local plain_head = "w," .. created .. ",,,,,,,,,,,,,,,\n\n\n"
+local plain_head = fresh_head .. created .. ",,,,,,,,\n\n"
 local records, back, scored, due, nonce = {}, {}, {}, nil, 0
 local plain = {}
 for k, job in ipairs(jobs) do
@@ -55,12 +55,9 @@ elseif #jobs > 0 then
   -- must be one that a full server refuses.
   local before = tonumber(redis.call("HGET", q.stats, "order") or "0")
   for k, job in ipairs(jobs) do
-    local r = {
-      state = "w", created = created, eligible = "", priority = job.priority > 0 and whole(job.priority) or "",
-      order = "", fails = "", attempt = "", stalls = "", token = "", claimed = "", finished = "", max = "", life = "",
-      releases = "", nonce = job.nonce and whole(before + job.nonce) or "", flags = "", run = "", history = "",
-      outcome = "", body = job.body,
-    }
+    local r = record_new(created, job.body)
+    if job.priority > 0 then r.priority = whole(job.priority) end
+    if job.nonce then r.nonce = whole(before + job.nonce) end
     job.r = r
     if job.delay > 0 then
       local at = now + job.delay

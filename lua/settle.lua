@@ -47,5 +47,5 @@ local receipt = words .. "\n" .. last .. "\n" .. more .. "\n" .. whole(token) ..
 redis.call("HSET", q.stats, lane, lane_receipt(a.n, now, receipt), "seq", last, "token", whole(token + #ids))
 
 local reply = { "settled", now, words, last, due and whole(due) or "", more, told }
-for i = 1, #claimed do reply[#reply + 1] = claimed[i] end
+for i = 1, #claimed do reply[7 + i] = claimed[i] end
 return reply

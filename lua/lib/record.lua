@@ -1,35 +1,61 @@
 -- @include time
 -- A job's record is one string, so that a batch is read by one MGET and written by one MSET:
---   header \n history \n outcome \n headers \n data
--- header: 17 fields between commas, empty ones meaning 0 or none. history: "attempt:claimed:ended:how:run" of earlier
--- runs, between ";". outcome: result or error, JSON. headers: what observers stored, JSON. data is last, for it may be
--- long and is never searched. No part holds a raw control character.
-local record_pattern = "^(%a),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),(%a*),([^,\n]*)\n"
+--   hot \n outcome \n cold \n history \n headers \n data
+-- hot: state, token, attempt, claimed, finished, max, flags, run. It changes with every claim and settlement, and stands
+-- first so that those can rewrite it without reading the rest. outcome: result or error, JSON. cold: created, eligible,
+-- priority, order, fails, stalls, life, releases, nonce. history: "attempt:claimed:ended:how:run" of earlier runs, between
+-- ";". headers: what observers stored, JSON. data is last, for it may be long. Empty fields mean 0 or none; no part
+-- holds a raw control character.
+local hot_pattern = "^(%a),(%d*),(%d*),(%d*),(%d*),(%d*),(%a*),([^,\n]*)\n()"
+local cold_pattern = "^(%d+),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*)\n()"
+
+-- How the record of a job that never ran begins; the cold line follows.
+local fresh_head = "w,,,,,,,\n\n"
 
 -- The record as a table; nil when it is damaged.
 local function record_parse(text)
-  local state, created, eligible, priority, order, fails, attempt, stalls, token, claimed, finished, max, life,
-    releases, nonce, flags, run = string.match(text, record_pattern)
-  if not state then return nil end
-  local first = string.find(text, "\n", 1, true)
-  local second = string.find(text, "\n", first + 1, true)
-  local third = second and string.find(text, "\n", second + 1, true)
-  if not third or not string.find(text, "\n", third + 1, true) then return nil end
+  local state, token, attempt, claimed, finished, max, flags, run, at = string.match(text, hot_pattern)
+  local cold = state and string.find(text, "\n", at, true)
+  if not cold then return nil end
+  local created, eligible, priority, order, fails, stalls, life, releases, nonce, rest =
+    string.match(text, cold_pattern, cold + 1)
+  local body = created and string.find(text, "\n", rest, true)
+  if not body or not string.find(text, "\n", body + 1, true) then return nil end
   return {
-    state = state, created = created, eligible = eligible, priority = priority, order = order, fails = fails,
-    attempt = attempt, stalls = stalls, token = token, claimed = claimed, finished = finished, max = max, life = life,
-    releases = releases, nonce = nonce, flags = flags, run = run,
-    history = string.sub(text, first + 1, second - 1),
-    outcome = string.sub(text, second + 1, third - 1),
-    body = string.sub(text, third + 1),
+    state = state, token = token, attempt = attempt, claimed = claimed, finished = finished, max = max, flags = flags,
+    run = run, outcome = string.sub(text, at, cold - 1), created = created, eligible = eligible, priority = priority,
+    order = order, fails = fails, stalls = stalls, life = life, releases = releases, nonce = nonce,
+    history = string.sub(text, rest, body - 1), body = string.sub(text, body + 1),
   }
 end
 
 local function record_text(r)
-  return table.concat({
-    r.state, r.created, r.eligible, r.priority, r.order, r.fails, r.attempt, r.stalls, r.token, r.claimed, r.finished,
-    r.max, r.life, r.releases, r.nonce, r.flags, r.run,
-  }, ",") .. "\n" .. r.history .. "\n" .. r.outcome .. "\n" .. r.body
+  return table.concat({ r.state, r.token, r.attempt, r.claimed, r.finished, r.max, r.flags, r.run }, ",") .. "\n"
+    .. r.outcome .. "\n"
+    .. table.concat({
+      r.created, r.eligible, r.priority, r.order, r.fails, r.stalls, r.life, r.releases, r.nonce,
+    }, ",") .. "\n" .. r.history .. "\n" .. r.body
+end
+
+-- The record of a job that waits for its first run, as a table. `body`: headers \n data.
+local function record_new(created, body)
+  return {
+    state = "w", token = "", attempt = "", claimed = "", finished = "", max = "", flags = "", run = "", outcome = "",
+    created = created, eligible = "", priority = "", order = "", fails = "", stalls = "", life = "", releases = "",
+    nonce = "", history = "", body = body,
+  }
+end
+
+-- A stand-in for a record that cannot be read, so that its job can be claimed and fail in the open (flag d).
+local function record_damaged()
+  local r = record_new("0", "\n")
+  r.flags = "d"
+  return r
+end
+
+-- All but the data: what telemetry needs of a job.
+local function record_head(text)
+  return string.match(text, "^[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n") or ""
 end
 
 -- What stands for the job while it waits: the id, and for ids that users chose (and may choose again) a nonce too, so
@@ -57,13 +83,4 @@ local function record_remember(r, now, how)
   local _, entries = string.gsub(r.history, ";", ";")
   if entries + 1 >= history_most then r.history = string.match(r.history, ";(.*)$") end
   r.history = r.history .. ";" .. entry
-end
-
--- A stand-in for a record that cannot be read, so that its job can be claimed and fail in the open (flag d).
-local function record_damaged()
-  return {
-    state = "w", created = "0", eligible = "", priority = "", order = "", fails = "", attempt = "", stalls = "",
-    token = "", claimed = "", finished = "", max = "", life = "", releases = "", nonce = "", flags = "d", run = "",
-    history = "", outcome = "", body = "\n",
-  }
 end

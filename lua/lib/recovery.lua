@@ -46,7 +46,7 @@ local function recovery_write(q, a, lost, call)
   for _, run in ipairs(lost.runs) do
     local r, id = run.r, run.id
     if r then
-      local head = string.match(run.text, "^[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n")
+      local head = record_head(run.text)
       if not run.requested then r.stalls = whole((tonumber(r.stalls) or 0) + 1) end
       local action = recovery_outcome(run, a)
       local name = action == "cancelled" and "cancelled_active" or "stalled_" .. action

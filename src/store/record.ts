@@ -54,42 +54,38 @@ const endings = { f: "failed", s: "stalled", b: "released" } as const
 
 /** Decodes a record; undefined when it is damaged. */
 export function decodeRecord(text: string): JobRecord | undefined {
-  const line = text.indexOf("\n")
-  const fields = text.slice(0, line).split(",")
-  const state = states[fields[0] as keyof typeof states]
-  if (line < 0 || state === undefined || fields.length !== 17) return undefined
-  const history = text.indexOf("\n", line + 1)
-  const outcome = text.indexOf("\n", history + 1)
-  const headers = text.indexOf("\n", outcome + 1)
-  if (history < 0 || outcome < 0 || headers < 0) return undefined
-  const created = Number(fields[1])
-  const eligible = Number(fields[2]) || created
+  const hotEnd = text.indexOf("\n")
+  const outcomeEnd = text.indexOf("\n", hotEnd + 1)
+  const coldEnd = text.indexOf("\n", outcomeEnd + 1)
+  const historyEnd = text.indexOf("\n", coldEnd + 1)
+  const headersEnd = text.indexOf("\n", historyEnd + 1)
+  if (hotEnd < 0 || outcomeEnd < 0 || coldEnd < 0 || historyEnd < 0 || headersEnd < 0) return undefined
+  const hot = text.slice(0, hotEnd).split(",")
+  const cold = text.slice(outcomeEnd + 1, coldEnd).split(",")
+  const state = states[hot[0] as keyof typeof states]
+  if (state === undefined || hot.length !== 8 || cold.length !== 9) return undefined
+  const created = Number(cold[0])
   return {
     state,
+    token: hot[1]!,
+    attempt: Number(hot[2]),
+    claimed: Number(hot[3]),
+    finished: Number(hot[4]),
+    maxAttempts: Number(hot[5]),
+    flags: hot[6]!,
+    run: hot[7]!,
+    outcome: text.slice(hotEnd + 1, outcomeEnd),
     created,
-    eligible,
-    priority: Number(fields[3]),
-    fails: Number(fields[5]),
-    attempt: Number(fields[6]),
-    stalls: Number(fields[7]),
-    token: fields[8]!,
-    claimed: Number(fields[9]),
-    finished: Number(fields[10]),
-    maxAttempts: Number(fields[11]),
-    lifeStart: Number(fields[12]) || created,
-    releases: Number(fields[13]),
-    flags: fields[15]!,
-    run: fields[16]!,
+    eligible: Number(cold[1]) || created,
+    priority: Number(cold[2]),
+    fails: Number(cold[4]),
+    stalls: Number(cold[5]),
+    lifeStart: Number(cold[6]) || created,
+    releases: Number(cold[7]),
     history:
-      history === line + 1
-        ? []
-        : text
-            .slice(line + 1, history)
-            .split(";")
-            .map(decodePast),
-    outcome: text.slice(history + 1, outcome),
-    headers: text.slice(outcome + 1, headers),
-    data: text.slice(headers + 1),
+      historyEnd === coldEnd + 1 ? [] : text.slice(coldEnd + 1, historyEnd).split(";").map(decodePast),
+    headers: text.slice(historyEnd + 1, headersEnd),
+    data: text.slice(headersEnd + 1),
   }
 }
 

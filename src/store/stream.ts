@@ -80,8 +80,8 @@ export function* unfold(entry: Entry, timestamp: number): Generator<StreamEvent>
         yield event("progress", { progress: rest(line, 1) })
         break
       case "completed": {
-        const text = rest(line, 4)
-        const fields = { attempt: Number(parts[1]), duration: Number(parts[2]) }
+        const text = rest(line, 3)
+        const fields = { attempt: Number.parseInt(parts[1]!, 10), duration: Number(parts[2]) }
         yield event("completed", text.startsWith("~") ? fields : { ...fields, result: text.slice(1) })
         break
       }
