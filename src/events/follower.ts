@@ -10,14 +10,7 @@ import { StoreError } from "../store/store.ts"
 import { decodeEntry, entryTime, unfold } from "../store/stream.ts"
 import type { Delivery } from "./delivery.ts"
 import { Emitter } from "./emitter.ts"
-import type { EventHub } from "./hub.ts"
-
-/** Somebody who wants one job's events. */
-export interface Follower {
-  readonly id: string
-  hear(delivery: Delivery): void
-  closed(): void
-}
+import type { EventHub, Follower } from "./hub.ts"
 
 export interface FollowedJob {
   readonly task: string

@@ -13,10 +13,16 @@ import { scripts } from "../store/scripts.ts"
 import type { StreamEvent } from "../store/stream.ts"
 import { type Delivery, delivery } from "./delivery.ts"
 import { Emitter } from "./emitter.ts"
-import type { Follower } from "./follower.ts"
 import { Reader } from "./reader.ts"
 
 const appTaskEvents = taskEventNames.map((name) => `task:${name}` as const)
+
+/** Somebody who wants one job's events. */
+export interface Follower {
+  readonly id: string
+  hear(delivery: Delivery): void
+  closed(): void
+}
 
 interface TaskChannel {
   readonly emitter: Emitter<TaskEvents>
