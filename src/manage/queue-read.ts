@@ -33,8 +33,8 @@ export class QueueRead {
   /** Undefined when the store did not answer in time, or not at all. */
   async read(timeoutMs: number): Promise<QueueSnapshot | undefined> {
     const { clock } = this.core.link
-    if (this.last && clock.monotonic() - this.last.at < freshMs) return this.last.snapshot
     if (!this.core.link.connected()) return undefined
+    if (this.last && clock.monotonic() - this.last.at < freshMs) return this.last.snapshot
     this.current ??= this.ask().finally(() => {
       this.current = undefined
     })
