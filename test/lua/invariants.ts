@@ -1,0 +1,237 @@
+import { isTerminal, type Ledger } from "./ledger.ts"
+import { type Fields, idOf, placeOf, type TaskState } from "./task-state.ts"
+
+/** What the checker knows besides the state itself. */
+export interface Surroundings {
+  readonly ledger: Ledger
+  /** How often each id was stored. */
+  readonly lives: ReadonlyMap<string, number>
+  /** Jobs whose records a test has damaged on purpose: what they hold is not judged. */
+  readonly damaged: ReadonlySet<string>
+  /** A test has taken the wake marker and not claimed yet. */
+  readonly markerTaken: boolean
+  /** The state before the call. */
+  readonly before?: TaskState
+}
+
+const lists = { c: "completed", f: "failed", x: "cancelled" } as const
+const bands = 2_097_152n
+const perBand = 4_294_967_296n
+
+/** The rules of engine.md that a task's state breaks, in words. */
+export function violations(state: TaskState, around: Surroundings): string[] {
+  return [
+    ...records(state, around),
+    ...collections(state, around),
+    ...appendages(state, around),
+    ...requests(state, around),
+    ...hints(state, around),
+    ...stream(state, around),
+    ...counters(state, around),
+    ...lives(state, around),
+    ...growth(state, around),
+  ]
+}
+
+function number(state: TaskState, name: string): number {
+  return Number(state.stats.get(name) ?? "0")
+}
+
+/** Each record stands in the collection of its state, and says what the collection says. */
+function* records(state: TaskState, { damaged }: Surroundings): Generator<string> {
+  for (const [id, r] of state.records) {
+    if (damaged.has(id)) continue
+    if (!r) {
+      yield `the record of ${id} cannot be read: ${state.texts.get(id)}`
+      continue
+    }
+    const found = whereabouts(state, id, r)
+    const right = r.state === "w" ? (r.order === "" ? "waiting" : "priority") : placeNames[r.state]!
+    if (found.length !== 1 || found[0] !== right) yield `${id} is ${r.state}, and stands in [${found}]`
+    yield* recordAgrees(state, id, r)
+  }
+}
+
+const placeNames: Readonly<Record<string, string>> = { d: "delayed", a: "active", ...lists }
+
+function whereabouts(state: TaskState, id: string, r: Fields): string[] {
+  const place = placeOf(id, r)
+  const tombstone = r.state === "x"
+  const found = tombstone ? [] : state.waiting.filter((entry) => entry === place).map(() => "waiting")
+  for (const entry of state.priority.keys()) if (idOf(entry) === id) found.push("priority")
+  for (const entry of state.delayed.keys()) if (idOf(entry) === id) found.push("delayed")
+  for (const entry of state.active.keys()) if (idOf(entry) === id) found.push("active")
+  for (const name of Object.values(lists))
+    for (const entry of state[name]) if (idOf(entry) === id) found.push(name)
+  return found
+}
+
+function* recordAgrees(state: TaskState, id: string, r: Fields): Generator<string> {
+  const place = placeOf(id, r)
+  if (r.state === "w" && r.order !== "") {
+    const score = (bands - BigInt(r.priority || "0")) * perBand + (BigInt(r.order) % perBand)
+    if (BigInt(state.priority.get(place) ?? -1) !== score) yield `${id} stands at another score than ${score}`
+  }
+  if (r.state === "d" && state.delayed.get(place) !== Number(r.eligible))
+    yield `${id} is due at ${state.delayed.get(place)}, and its record says ${r.eligible}`
+  if (r.state === "a" && !state.active.has(`${id}\t${r.token}`))
+    yield `${id} is leased under another token than ${r.token}`
+  if (r.state === "a" && Number(r.attempt) !== Number(r.fails) + 1)
+    yield `${id} runs attempt ${r.attempt} after ${r.fails} failed ones`
+  if (r.state in lists) {
+    const list = state[lists[r.state as keyof typeof lists]]
+    const entry = `${id}\t${r.finished}\t${r.flags}`
+    if (!list.includes(entry)) yield `${id} ended otherwise than its list says: ${entry}`
+  }
+  if ((r.finished !== "") !== r.state in lists) yield `${id} is ${r.state} and finished at "${r.finished}"`
+  if (r.history !== "" && !r.history.split(";").every((run) => /^\d*:\d*:\d+:[fsb]:[^:;]*$/.test(run)))
+    yield `${id} has a history that cannot be read: ${r.history}`
+}
+
+/** No collection names a job that does not stand in it; what cancelled jobs left in the list is counted. */
+function* collections(state: TaskState, { damaged }: Surroundings): Generator<string> {
+  const stranger = (id: string, letter: string) => !damaged.has(id) && state.records.get(id)?.state !== letter
+  for (const place of state.priority.keys())
+    if (stranger(idOf(place), "w")) yield `priority holds ${place}, which does not wait`
+  for (const place of state.delayed.keys())
+    if (stranger(idOf(place), "d")) yield `delayed holds ${place}, which is not delayed`
+  for (const place of state.active.keys())
+    if (stranger(idOf(place), "a")) yield `active holds ${place}, which is not active`
+  for (const [letter, name] of Object.entries(lists)) {
+    const times = state[name].map((entry) => Number(entry.split("\t")[1]))
+    if (times.some((time, i) => i > 0 && time > times[i - 1]!)) yield `${name} is out of order`
+    for (const entry of state[name])
+      if (stranger(idOf(entry), letter)) yield `${name} holds ${entry}, which has no such record`
+  }
+  if (damaged.size > 0) return
+  const left = state.waiting.filter((place) => {
+    const r = state.records.get(idOf(place))
+    return r?.state !== "w" || r.order !== "" || placeOf(idOf(place), r) !== place
+  })
+  if (left.length !== number(state, "tombs"))
+    yield `the list holds ${left.length} tombstones (${left}), and tombs says ${number(state, "tombs")}`
+}
+
+/** Progress, logs and long results have an owner who knows of them. */
+function* appendages(state: TaskState, { damaged }: Surroundings): Generator<string> {
+  for (const [kind, flag, held] of [
+    ["progress", "p", state.progress],
+    ["logs", "l", state.logs],
+  ] as const)
+    for (const id of held.keys())
+      if (!damaged.has(id) && !state.records.get(id)?.flags.includes(flag))
+        yield `${kind} of ${id} has no owner`
+  for (const [id, { ttl }] of state.results)
+    if (!damaged.has(id) && ttl < 0 && !state.records.get(id)?.flags.includes("r"))
+      yield `result of ${id} has no owner`
+  for (const [id, r] of state.records) {
+    if (r?.flags.includes("p") && !state.progress.has(id)) yield `${id} has lost its progress`
+    if (r?.flags.includes("l") && !state.logs.has(id)) yield `${id} has lost its logs`
+    if (r?.flags.includes("r") && state.results.get(id)?.ttl !== -1) yield `${id} has lost its result`
+    if (r && new Set(r.flags).size !== r.flags.length) yield `${id} has flags twice: ${r.flags}`
+  }
+  for (const name of state.strange) yield `nobody knows the key ${name}`
+}
+
+function* requests(state: TaskState, { damaged }: Surroundings): Generator<string> {
+  if (state.cancels.size !== number(state, "requests"))
+    yield `${state.cancels.size} cancels are asked for, and requests says ${number(state, "requests")}`
+  for (const id of state.cancels.keys())
+    if (!damaged.has(id) && state.records.get(id)?.state !== "a")
+      yield `a cancel of ${id} is asked for, which is not active`
+}
+
+function* hints(state: TaskState, { markerTaken }: Surroundings): Generator<string> {
+  const due = state.stats.get("due")
+  const earliest = Math.min(...state.delayed.values())
+  if (state.delayed.size > 0 && (due === undefined || Number(due) > earliest))
+    yield `the next job falls due at ${earliest}, and due says ${due}`
+  if (state.priority.size > 0 && state.stats.get("ranked") !== "1")
+    yield "priority holds jobs unknown to ranked"
+  const waits = state.waiting.length + state.priority.size > 0
+  if (waits && !markerTaken && state.wake.length === 0) yield "jobs wait, and no marker wakes anybody"
+}
+
+function* stream(state: TaskState, { ledger }: Surroundings): Generator<string> {
+  yield* ledger.faults
+  if (ledger.seq !== number(state, "seq"))
+    yield `the stream ends at ${ledger.seq}, and seq says ${number(state, "seq")}`
+}
+
+/** Counters equal what the stream says, and nothing is lost between them. */
+function* counters(state: TaskState, { ledger }: Surroundings): Generator<string> {
+  const n = (name: string) => number(state, name)
+  const cancelled = n("cancelled_waiting") + n("cancelled_delayed") + n("cancelled_active")
+  const told: Readonly<Record<string, readonly [counted: number, told: number]>> = {
+    started: [n("started"), ledger.count("active")],
+    completed: [n("completed"), ledger.count("completed")],
+    failed: [n("failed"), ledger.count("failed", ({ fields }) => fields.willRetry === false)],
+    retried: [n("retried"), ledger.count("retrying")],
+    attempts_failed: [n("attempts_failed"), ledger.count("failed")],
+    stalled_recovered: [
+      n("stalled_recovered"),
+      ledger.count("stalled", ({ fields }) => fields.action === "recovered"),
+    ],
+    stalled_failed: [
+      n("stalled_failed"),
+      ledger.count("stalled", ({ fields }) => fields.action === "failed"),
+    ],
+    cancelled: [cancelled, ledger.count("cancelled")],
+  }
+  for (const [name, [counted, said]] of Object.entries(told))
+    if (counted !== said) yield `${name} is ${counted}, and the stream tells ${said}`
+  const held = [...state.records.values()].filter((r) => !r || !(r.state in lists)).length
+  const ended = n("completed") + n("failed") + cancelled
+  if (n("dispatched") !== held + ended)
+    yield `${n("dispatched")} jobs were dispatched; ${ended} ended and ${held} are there`
+  const runs =
+    n("completed") + n("attempts_failed") + n("stalled_recovered") + n("released") + n("cancelled_active")
+  if (n("started") !== runs + state.active.size)
+    yield `${n("started")} runs were started; ${runs} ended and ${state.active.size} go on`
+}
+
+/** Each life of a job ends with one terminal entry, after which nothing is told of it. */
+function* lives(state: TaskState, { ledger, lives, damaged }: Surroundings): Generator<string> {
+  const stories = new Map<string, string[]>()
+  for (const event of ledger.events) {
+    const story = stories.get(event.id) ?? []
+    story.push(isTerminal(event) ? "end" : event.name)
+    stories.set(event.id, story)
+  }
+  for (const [id, count] of lives) {
+    if (damaged.has(id)) continue
+    const r = state.records.get(id)
+    const story = stories.get(id) ?? []
+    const ends = story.filter((name) => name === "end").length
+    const due = r && !(r.state in lists) ? count - 1 : count
+    if (ends !== due) yield `${id} lived ${count} times and ended ${ends} times`
+    if (!storyPattern.test(story.map((name) => `${name} `).join("")))
+      yield `the stream tells of ${id}: ${story.join(" ")}`
+  }
+  for (const id of stories.keys())
+    if (!lives.has(id)) yield `the stream tells of ${id}, which was never stored`
+}
+
+/** What one life is told by. A hand-back is not told, so one run may follow another. */
+const storyPattern =
+  /^((active (progress )*(stalled |failed retrying )?)*end )*(active (progress )*(stalled |failed retrying )?)*$/
+
+/** Tokens, counters and seq only rise, and the epoch stays. */
+function* growth(state: TaskState, { before }: Surroundings): Generator<string> {
+  const tokens = [...state.active.keys()].map((member) => Number(member.split("\t")[1]))
+  if (new Set(tokens).size !== tokens.length) yield `a token was granted twice: ${tokens}`
+  if (tokens.some((token) => token > number(state, "token")))
+    yield "a token is higher than the last one granted"
+  if (!before) return
+  for (const member of state.active.keys())
+    if (!before.active.has(member) && Number(member.split("\t")[1]) <= number(before, "token"))
+      yield `${member} was granted a token that is not new`
+  const falling = ["tombs", "requests", "due", "ranked", "epoch"]
+  for (const [name, value] of before.stats) {
+    if (name.startsWith("lane:") || falling.includes(name)) continue
+    if (!(number(state, name) >= Number(value)))
+      yield `${name} fell from ${value} to ${state.stats.get(name)}`
+  }
+  const epoch = before.stats.get("epoch")
+  if (epoch !== undefined && state.stats.get("epoch") !== epoch) yield "the epoch changed"
+}

@@ -1,0 +1,139 @@
+import type { TaskKeys } from "../../src/store/keys.ts"
+import type { Reply } from "../../src/store/store.ts"
+
+/** Runs plain commands against a host's data, past the scripts. */
+export interface Reader {
+  run(commands: readonly (readonly string[])[]): Promise<Reply[]>
+  close(): Promise<void>
+}
+
+/** A job's record, split into the parts that `lua/lib/record.lua` names, all text. */
+export interface Fields {
+  readonly state: string
+  readonly created: string
+  readonly eligible: string
+  readonly priority: string
+  readonly order: string
+  readonly fails: string
+  readonly attempt: string
+  readonly stalls: string
+  readonly token: string
+  readonly claimed: string
+  readonly finished: string
+  readonly max: string
+  readonly life: string
+  readonly releases: string
+  readonly nonce: string
+  readonly flags: string
+  readonly run: string
+  readonly history: string
+  readonly outcome: string
+  readonly headers: string
+  readonly data: string
+}
+
+/** Everything that one task keeps, as it lies there. */
+export interface TaskState {
+  /** Places, the next one first. */
+  readonly waiting: readonly string[]
+  readonly priority: ReadonlyMap<string, number>
+  readonly delayed: ReadonlyMap<string, number>
+  readonly active: ReadonlyMap<string, number>
+  /** Entries, newest first. */
+  readonly completed: readonly string[]
+  readonly failed: readonly string[]
+  readonly cancelled: readonly string[]
+  readonly cancels: ReadonlyMap<string, string>
+  readonly wake: readonly string[]
+  readonly stats: ReadonlyMap<string, string>
+  /** Undefined where a record cannot be read. */
+  readonly records: ReadonlyMap<string, Fields | undefined>
+  readonly texts: ReadonlyMap<string, string>
+  readonly progress: ReadonlyMap<string, string>
+  readonly results: ReadonlyMap<string, { readonly text: string; readonly ttl: number }>
+  readonly logs: ReadonlyMap<string, readonly string[]>
+  /** Keys under the task's base that nobody knows. */
+  readonly strange: readonly string[]
+}
+
+const hot = ["state", "token", "attempt", "claimed", "finished", "max", "flags", "run"]
+const cold = ["created", "eligible", "priority", "order", "fails", "stalls", "life", "releases", "nonce"]
+
+/** Undefined for a record that cannot be read. */
+export function parseFields(text: string): Fields | undefined {
+  const [first, outcome, third, history, headers, ...data] = text.split("\n")
+  const values = [...first!.split(","), ...(third ?? "").split(",")]
+  const names = [...hot, ...cold]
+  if (values.length !== names.length || data.length === 0 || !/^[wdacfx]$/.test(values[0]!)) return undefined
+  const named = Object.fromEntries(names.map((name, i) => [name, values[i]!]))
+  return { ...named, history, outcome, headers, data: data.join("\n") } as unknown as Fields
+}
+
+/** What stands for a job in the collections of those that wait. */
+export function placeOf(id: string, { nonce }: Fields): string {
+  return nonce === "" ? id : `${id}\t${nonce}`
+}
+
+export function idOf(place: string): string {
+  return place.split("\t", 1)[0]!
+}
+
+export async function readState(reader: Reader, keys: TaskKeys): Promise<TaskState> {
+  const list = (key: string) => ["LRANGE", key, "0", "-1"]
+  const sorted = (key: string) => ["ZRANGE", key, "0", "-1", "WITHSCORES"]
+  const [waiting, priority, delayed, active, completed, failed, cancelled, cancels, wake, stats, all] =
+    (await reader.run([
+      list(keys.waiting),
+      sorted(keys.priority),
+      sorted(keys.delayed),
+      sorted(keys.active),
+      list(keys.completed),
+      list(keys.failed),
+      list(keys.cancelled),
+      ["HGETALL", keys.cancels],
+      ["ZRANGE", keys.wake, "0", "-1"],
+      ["HGETALL", keys.stats],
+      ["KEYS", `${keys.base.replace(/[*?[\]\\^]/g, "\\$&")}*`],
+    ])) as string[][]
+  const names = all!.map((key) => key.slice(keys.base.length))
+  const of = (kind: string) => names.filter((name) => name.startsWith(`${kind}:`))
+  const ids = (kind: string) => of(kind).map((name) => name.slice(kind.length + 1))
+  const values = async (kind: string, command: (key: string) => string[]) => {
+    const found = of(kind)
+    const replies = await reader.run(found.map((name) => command(keys.base + name)))
+    return new Map(ids(kind).map((id, i) => [id, replies[i]!]))
+  }
+  const get = (key: string) => ["GET", key]
+  const texts = (await values("job", get)) as Map<string, string>
+  const results = (await values("result", get)) as Map<string, string>
+  const ttls = await values("result", (key) => ["PTTL", key])
+  const known = Object.values(keys).map((key: string) => key.slice(keys.base.length))
+  return {
+    waiting: waiting!.reverse(),
+    priority: scores(priority!),
+    delayed: scores(delayed!),
+    active: scores(active!),
+    completed: completed!,
+    failed: failed!,
+    cancelled: cancelled!,
+    cancels: pairs(cancels!),
+    wake: wake!,
+    stats: pairs(stats!),
+    texts,
+    records: new Map([...texts].map(([id, text]) => [id, parseFields(text)])),
+    progress: (await values("progress", get)) as Map<string, string>,
+    results: new Map([...results].map(([id, text]) => [id, { text, ttl: Number(ttls.get(id)) }])),
+    logs: (await values("logs", list)) as Map<string, string[]>,
+    strange: names.filter((name) => !known.includes(name) && !/^(job|progress|logs|result):/.test(name)),
+  }
+}
+
+function pairs(flat: readonly string[]): Map<string, string> {
+  const map = new Map<string, string>()
+  for (let i = 0; i < flat.length; i += 2) map.set(flat[i]!, flat[i + 1]!)
+  return map
+}
+
+function scores(flat: readonly string[]): Map<string, number> {
+  return new Map([...pairs(flat)].map(([member, score]) => [member, Number(score)]))
+}
