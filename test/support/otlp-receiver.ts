@@ -4,7 +4,12 @@ import type { AddressInfo } from "node:net"
 
 interface KeyValue {
   readonly key: string
-  readonly value: { readonly stringValue?: string; readonly intValue?: number }
+  readonly value: {
+    readonly stringValue?: string
+    readonly intValue?: number
+    readonly doubleValue?: number
+    readonly boolValue?: boolean
+  }
 }
 
 interface OtlpResource {
@@ -16,6 +21,13 @@ export interface OtlpSpan {
   readonly spanId: string
   readonly parentSpanId?: string
   readonly name: string
+  /** 1 internal, 3 client, 4 producer, 5 consumer. */
+  readonly kind: number
+  /** 0 unset, 2 error. */
+  readonly status: { readonly code: number; readonly message?: string }
+  readonly attributes: readonly KeyValue[]
+  readonly links: readonly { readonly traceId: string; readonly spanId: string }[]
+  readonly events: readonly { readonly name: string; readonly attributes: readonly KeyValue[] }[]
 }
 
 export interface OtlpMetric {
@@ -42,7 +54,7 @@ export type Behaviour = "accept" | "refuse" | "hang"
 export class OtlpReceiver {
   readonly spans: OtlpSpan[] = []
   readonly metrics: OtlpMetric[] = []
-  readonly resources: Record<string, string | number | undefined>[] = []
+  readonly resources: Record<string, string | number | boolean | undefined>[] = []
   readonly requests: { readonly path: string; readonly headers: IncomingMessage["headers"] }[] = []
   behaviour: Behaviour = "accept"
   readonly #server: Server
@@ -100,6 +112,11 @@ async function text(request: IncomingMessage): Promise<string> {
   return Buffer.concat(chunks).toString()
 }
 
-function attributes(list: readonly KeyValue[]) {
-  return Object.fromEntries(list.map(({ key, value }) => [key, value.stringValue ?? value.intValue]))
+export function attributes(list: readonly KeyValue[]) {
+  return Object.fromEntries(
+    list.map(({ key, value }) => [
+      key,
+      value.stringValue ?? value.intValue ?? value.doubleValue ?? value.boolValue,
+    ]),
+  )
 }
