@@ -1,6 +1,6 @@
 import { type AppOptions, type ResolvedAppOptions, resolveAppOptions } from "./app-options.ts"
 import { Canceller } from "./canceller.ts"
-import { Connection } from "./connection.ts"
+import { Connection, openError } from "./connection.ts"
 import { EventHub } from "./events/hub.ts"
 import { Complaints, logFailure } from "./failure-log.ts"
 import { Inspector } from "./manage/inspector.ts"
@@ -135,7 +135,7 @@ export class Taskora {
     if (this.closing) return Promise.reject(closed())
     this.starting ??= this.begin().catch((error: unknown) => {
       this.starting = undefined
-      throw error
+      throw this.closing && !(error instanceof TaskoraError) ? closed() : openError(error)
     })
     return this.starting
   }
@@ -183,6 +183,7 @@ export class Taskora {
     const { clock } = this.core.link
     const deadline = clock.monotonic() + timeoutMs + closeGraceMs
     const left = (most: number) => Math.max(1, Math.min(most, deadline - clock.monotonic()))
+    const timeoutLeft = () => Math.max(0, deadline - closeGraceMs - clock.monotonic())
     const began = this.starting
     // Whoever called start() hears of its failure.
     if (began)
@@ -190,12 +191,14 @@ export class Taskora {
         began.catch(() => undefined),
         left(timeoutMs + 1000),
       )
-    this.connection.stop()
     if (began) {
       this.observers.transition({ kind: "worker closing" })
       this.hub.app.emit("worker:closing", undefined)
     }
-    await this.worker.close(timeoutMs)
+    await this.worker.close(timeoutLeft())
+    // Handlers may dispatch to their end.
+    await this.connection.within(this.backlog.emptied(), left(timeoutLeft() + 500))
+    this.connection.stop()
     await this.connection.within(this.told(), left(500))
     this.hub.stop()
     if (began) this.observers.transition({ kind: "worker closed" })
@@ -203,7 +206,7 @@ export class Taskora {
     await this.connection.within(this.core.link.close(), left(500))
   }
 
-  /** Everything dispatched is stored, and every event of our own is delivered. */
+  /** Every event of our own is delivered. */
   private async told(): Promise<void> {
     await Promise.all(
       [...this.worker.slots].map((slots) => this.hub.reader.reached(slots.definition.name, slots.lastSeq)),

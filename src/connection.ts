@@ -110,7 +110,8 @@ function otherVersion(wire: string | undefined): TaskoraError {
   )
 }
 
-function openError(error: unknown): TaskoraError {
+/** What a store that cannot be opened means to the user. */
+export function openError(error: unknown): TaskoraError {
   if (error instanceof TaskoraError) return error
   if (error instanceof StoreError && error.message.includes("NOPERM"))
     return new PermissionError(error.message)

@@ -36,13 +36,33 @@ const lanes = 4
 const heldJobs = 10_000
 const heldBytes = 64 * 1_048_576
 
-/** Counts what all producers of an app hold back while the store is away. */
+/** Counts what all producers of an app have not stored yet. */
 export class Backlog {
   jobs = 0
   bytes = 0
+  private waiting: (() => void)[] = []
 
   isFull(): boolean {
     return this.jobs >= heldJobs || this.bytes >= heldBytes
+  }
+
+  add(job: Pending): void {
+    this.jobs++
+    this.bytes += job.bytes
+  }
+
+  remove(jobs: readonly Pending[]): void {
+    this.jobs -= jobs.length
+    for (const job of jobs) this.bytes -= job.bytes
+    if (this.jobs > 0) return
+    const waiting = this.waiting
+    this.waiting = []
+    for (const resolve of waiting) resolve()
+  }
+
+  /** Resolves when every job is stored or refused. */
+  async emptied(): Promise<void> {
+    while (this.jobs > 0) await new Promise<void>((resolve) => this.waiting.push(resolve))
   }
 }
 
@@ -81,8 +101,7 @@ export class Producer {
       )
       return
     }
-    backlog.jobs++
-    backlog.bytes += job.bytes
+    backlog.add(job)
     this.queue.push(job)
     this.schedule()
   }
@@ -133,8 +152,7 @@ export class Producer {
       for (const job of chunk) job.refused(reason)
     } finally {
       this.free.push(lane)
-      this.around.backlog.jobs -= chunk.length
-      for (const job of chunk) this.around.backlog.bytes -= job.bytes
+      this.around.backlog.remove(chunk)
       if (this.queue.length > 0) this.flush()
     }
   }

@@ -33,6 +33,7 @@ export class Worker implements SlotsListener {
   private readonly wait: WorkWait
   private attendTimer: unknown
   private running = false
+  private closed = false
 
   constructor(private readonly options: WorkerOptions) {
     this.since = options.core.link.clock.now()
@@ -80,6 +81,7 @@ export class Worker implements SlotsListener {
   async start(): Promise<void> {
     const { link } = this.options.core
     await link.subscribe([...this.byChannel.keys()])
+    if (this.closed) throw new TaskoraError("the app was closed while it started", "CLOSED")
     this.running = true
     await this.attend()
     neutrally(() => {
@@ -118,6 +120,7 @@ export class Worker implements SlotsListener {
     const { clock } = core.link
     for (const slots of this.all) slots.stopping = true
     this.running = false
+    this.closed = true
     clock.clearTimeout(this.attendTimer)
     const waitEnded = this.wait.stop()
     const drained = Promise.all([...this.all].map((slots) => slots.drained()))
