@@ -48,7 +48,7 @@ describe("each script and its declaration", () => {
   })
 
   test("every file begins by saying what it does, and every script what it replies", () => {
-    const silent = files.filter(({ text }) => !/^(-- @include \w+\n)*-- [A-Z]/.test(text))
+    const silent = files.filter(({ text }) => !/^(-- @\w+ \w+\n)*-- [A-Z]/.test(text))
     expect(silent.map(({ path }) => path)).toEqual([])
     const without = files
       .filter((file) => !libraries.includes(file) && !/^--.*\bRepl(ies|y)\b/m.test(file.text))
@@ -61,7 +61,7 @@ describe("the libraries", () => {
   test("every include has its file", () => {
     const names = libraries.map(({ path }) => basename(path, ".lua"))
     const includes = files.flatMap(({ text }) =>
-      [...text.matchAll(/^-- @include (\w+)$/gm)].map(([, name]) => name),
+      [...text.matchAll(/^-- @\w+ (\w+)$/gm)].map(([, name]) => name),
     )
     expect(includes.filter((name) => !names.includes(name as string))).toEqual([])
   })
