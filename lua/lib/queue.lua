@@ -1,13 +1,13 @@
 -- @include record
 -- Where waiting jobs stand. Plain jobs: the list `waiting`, pushed left, taken right. Jobs with a priority, and jobs that
 -- came back to the front: the sorted set `priority`, which is served first; they are those whose record has an order.
--- The score is the band (higher priority, lower band) times 2^32 plus the order. Priority 0 has its band to itself there,
--- since its other jobs wait in the list: claim tokens order it, so that what comes back keeps its place before the list.
-local bands = 2097152
+-- The score is the order less the priority (0 to 2^21) times 2^32: no further from 0 than 2^53, so always exact. Priority 0
+-- has its band to itself there, since its other jobs wait in the list: claim tokens order it, so that what comes back
+-- keeps its place before the list.
 local per_band = 4294967296
 
 local function queue_score(r)
-  return string.format("%.0f", (bands - (tonumber(r.priority) or 0)) * per_band + tonumber(r.order) % per_band)
+  return string.format("%.0f", tonumber(r.order) % per_band - (tonumber(r.priority) or 0) * per_band)
 end
 
 -- One marker for the workers that wait: there is something to claim, or something falls due earlier than known.

@@ -201,7 +201,7 @@ export class TaskBench {
     const around = { ledger, lives, damaged, markerTaken, ...(before ? { before } : {}) }
     const after = call ? `after ${call.script.name} ${JSON.stringify(call.args).slice(0, 400)}` : "at rest"
     const broken = violations(state, around)
-    if (broken.length > 0) throw new Error([`${after}:`, ...broken].join("\n"))
+    if (broken.length > 0) throw new Error(`${broken.join("; ")} (${after})`)
     this.state = state
     return state
   }

@@ -15,7 +15,6 @@ export interface Surroundings {
 }
 
 const lists = { c: "completed", f: "failed", x: "cancelled" } as const
-const bands = 2_097_152n
 const perBand = 4_294_967_296n
 
 /** The rules of engine.md that a task's state breaks, in words. */
@@ -69,8 +68,9 @@ function whereabouts(state: TaskState, id: string, r: Fields): string[] {
 function* recordAgrees(state: TaskState, id: string, r: Fields): Generator<string> {
   const place = placeOf(id, r)
   if (r.state === "w" && r.order !== "") {
-    const score = (bands - BigInt(r.priority || "0")) * perBand + (BigInt(r.order) % perBand)
-    if (BigInt(state.priority.get(place) ?? -1) !== score) yield `${id} stands at another score than ${score}`
+    const score = (BigInt(r.order) % perBand) - BigInt(r.priority || "0") * perBand
+    const stands = state.priority.get(place)
+    if (stands === undefined || BigInt(stands) !== score) yield `${id} stands at another score than ${score}`
   }
   if (r.state === "d" && state.delayed.get(place) !== Number(r.eligible))
     yield `${id} is due at ${state.delayed.get(place)}, and its record says ${r.eligible}`
