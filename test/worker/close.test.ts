@@ -184,12 +184,12 @@ onRedis("start() and close()", (host) => {
       const { app, ran } = newApp(proxy.url)
       proxy.delayMs = 3
       const job = app.task<string>("other").dispatch("x")
-      const started = app.start()
+      const started = app.start().then(
         () => "started",
-        (error: code: string ) => error.code,
+        (error: { code: string }) => error.code,
       )
       await new Promise((resolve) => setTimeout(resolve, turn * 4))
-      await Promise.all([app.close(timeout: 2000 ), job.then(undefined, () => undefined)])
+      await Promise.all([app.close({ timeout: 2000 }), job.then(undefined, () => undefined)])
       expect(["started", "CLOSED"]).toContain(await started)
       expect(ran).toEqual([])
       await until(() => proxy.connections === 0, "no connection is left")
