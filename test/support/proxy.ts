@@ -46,12 +46,17 @@ export async function startProxy(targetPort: number): Promise<FaultyProxy> {
   const strikes: Strike[] = []
   const late = new Set<Socket>()
 
-  const listener = createServer((client) => {
+  // Without answering an end by an end of its own: a half-open socket's other side does not either.
+  const listener = createServer({ allowHalfOpen: true }, (client) => {
     if (proxy.refusing) {
       client.destroy()
       return
     }
-    const pair: Pair = { client, server: connect(targetPort, "127.0.0.1"), onReply: undefined }
+    const pair: Pair = {
+      client,
+      server: connect({ port: targetPort, host: "127.0.0.1", allowHalfOpen: true }),
+      onReply: undefined,
+    }
     pairs.add(pair)
     join(pair)
   })
@@ -68,11 +73,9 @@ export async function startProxy(targetPort: number): Promise<FaultyProxy> {
       socket.on("error", () => {
         // "close" follows.
       })
-      socket.on("close", () => {
-        if (!pairs.has(pair)) return
-        const goOn = socket === client ? requests : replies
-        if (proxy.swallowed.size < 2 || socket === client) goOn(0, () => end(pair))
-      })
+      const goOn = socket === client ? requests : replies
+      socket.on("end", () => goOn(0, () => proxy.swallowed.size < 2 && end(pair)))
+      socket.on("close", () => pairs.has(pair) && goOn(0, () => end(pair)))
     }
   }
 

@@ -19,7 +19,6 @@ export const scriptCommands = [
   "DEL k",
   "EXISTS k",
   "GET k",
-  "GETRANGE k 0 1",
   "HDEL k f",
   "HGET k f",
   "HGETALL k",

@@ -50,34 +50,40 @@ async function readVersion(send: Send): Promise<Pick<ServerInfo, "product" | "ve
 
 async function checkPermissions(send: Send, base: string): Promise<void> {
   const sample = `${base}control:permissions`
-  const missing = await findMissing(send, sampleCalls(sample, sample))
+  const missing = await findMissing(send, sampleCalls(sample, sample), base)
   if (missing === "old") throw tooOld("before 7")
-  if (missing.length === 0) return
-  // A user who may run all of them on no key of ours lacks the keys, not the commands.
-  const keysAreMissing = keyCommands.every((name) => missing.includes(name)) && !missing.includes("TIME")
-  const names = keysAreMissing ? missing.filter((name) => !keyCommands.includes(name)) : missing
-  const commands = names.map((name) => `+${name.toLowerCase()}`)
-  const patterns = [`~${base}*`, `&${base}*`]
-  throw new PermissionError(
-    `the Redis user may not ${lacks(names, keysAreMissing)}, here on keys and channels "${base}*"; ` +
-      `add to its ACL: ${[...commands, ...patterns].join(" ")}`,
-    [...(keysAreMissing ? [patterns[0]!] : []), ...names.map((name) => name.toLowerCase())],
-  )
+  // It is EVAL that asks, so what EVAL lacks can only be its key: all keys are missing, not the commands on them.
+  if (missing.includes("EVAL")) {
+    throw lacking(
+      missing.filter((name) => !keyCommands.includes(name)),
+      base,
+      [`~${base}*`],
+    )
+  }
+  if (missing.length > 0) throw lacking(missing, base)
 }
 
-function lacks(names: readonly string[], keysAreMissing: boolean): string {
-  const run = names.length > 0 ? [`run ${names.map((name) => name.toLowerCase()).join(", ")}`] : []
-  return [...(keysAreMissing ? ["use its keys"] : []), ...run].join(" nor ")
-}
-
-async function findMissing(send: Send, calls: string[][]): Promise<string[] | "old"> {
+async function findMissing(send: Send, calls: string[][], base: string): Promise<string[] | "old"> {
   try {
     const lines = calls.map((words) => words.join("\n"))
     return (await send("eval", [missingScript, 0, ...lines], "check of permissions")) as string[] | "old"
   } catch (error) {
-    if (error instanceof ReplyError && error.code === "NOPERM") return ["EVAL"]
+    if (error instanceof ReplyError && error.code === "NOPERM") throw lacking(["EVAL", "EVALSHA"], base)
     throw error
   }
+}
+
+function lacking(commands: readonly string[], base: string, keys: readonly string[] = []): PermissionError {
+  const names = commands.map((name) => name.toLowerCase())
+  const what = [
+    ...(keys.length > 0 ? ["use its keys"] : []),
+    ...(names.length > 0 ? [`run ${names.join(", ")}`] : []),
+  ]
+  const rule = [...names.map((name) => `+${name}`), `~${base}*`, `&${base}*`].join(" ")
+  return new PermissionError(
+    `the Redis user may not ${what.join(" nor ")}, here on keys and channels "${base}*"; add to its ACL: ${rule}`,
+    [...keys, ...names],
+  )
 }
 
 async function checkEviction(send: Send): Promise<void> {

@@ -30,7 +30,7 @@ interface Call {
 }
 
 const probeAgainMs = 100
-/** Without a single byte for so long, beyond a call's own time, a socket is taken for half-open. */
+/** Without a single byte for so long, after an answer was found to be overdue, a socket is taken for half-open. */
 const silenceMs = 1_000
 
 /** One client on one socket: from connecting to the socket's end, never again. */
@@ -41,7 +41,9 @@ export class Link {
   readonly #calls = new Set<Call>()
   #opening: Timer
   #watchdog: Timer
-  #bytesRead = -1
+  #lookAt = 0
+  /** Bytes that had been read when an answer was found to be overdue. */
+  #overdueAt: number | undefined
   #lastError: string | undefined
   /** A command of ours has been answered. */
   served = false
@@ -125,7 +127,10 @@ export class Link {
     }
     if (this.#state !== "opening") return
     this.#state = "up"
+    this.#lastError = undefined
     systemClock.clearTimeout(this.#opening)
+    systemClock.clearTimeout(this.#watchdog)
+    this.#watchdog = undefined
     this.#on.up()
   }
 
@@ -143,27 +148,27 @@ export class Link {
   }
 
   #watch(call: Call): void {
-    if (this.#watchdog !== undefined) return
+    if (this.#watchdog !== undefined && this.#lookAt <= call.deadline) return
+    systemClock.clearTimeout(this.#watchdog)
     this.#lookIn(call.deadline - systemClock.monotonic())
   }
 
   #lookIn(ms: number): void {
-    this.#watchdog = systemClock.setTimeout(() => {
-      // After the poll phase: when the event loop was blocked, the answer waits in the socket, read only now.
-      setImmediate(() => this.#look())
-    }, ms)
+    this.#lookAt = systemClock.monotonic() + ms
+    this.#watchdog = systemClock.setTimeout(() => this.#look(), ms)
   }
 
+  /** An overdue answer alone proves nothing: the event loop may have been blocked, or the answer may be on its way. */
   #look(): void {
     this.#watchdog = undefined
     const [oldest] = this.#calls
-    if (oldest === undefined || this.#state === "ended") return
+    if (oldest === undefined) return
     const leftMs = oldest.deadline - systemClock.monotonic()
-    const { bytesRead } = this.#client.stream
+    const bytesRead = leftMs > 0 ? undefined : this.#client.stream.bytesRead
     if (leftMs > 0) this.#lookIn(leftMs)
-    else if (bytesRead === this.#bytesRead) this.end({ message: `no answer to ${oldest.what}` })
+    else if (bytesRead === this.#overdueAt) this.end({ message: `no answer to ${oldest.what}` })
     else this.#lookIn(silenceMs)
-    this.#bytesRead = bytesRead
+    this.#overdueAt = bytesRead
   }
 
   /** Destroys the socket; `disconnect()` alone would wait two seconds for the other side to agree. */

@@ -1,6 +1,7 @@
 import { Cluster, Redis } from "ioredis"
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest"
 import { redisAdapter } from "../../../src/redis.ts"
+import { resolveTarget } from "../../../src/store/redis/target.ts"
 import { type RedisServer, redisAvailable, startRedis } from "../../support/redis-server.ts"
 import { connectStore, lua, openStore, rawClient } from "./support.ts"
 
@@ -69,6 +70,14 @@ describe("redisAdapter", () => {
     expect(store("rediss://u:p%40@[::1]:7000/2?family=6")).toMatchObject({ address: "::1", port: 7000 })
   })
 
+  it("makes clients that keep nothing for later", async () => {
+    const client = await resolveTarget("redis://127.0.0.1:1").client("test")
+    client.on("error", () => {
+      // Nobody listens there.
+    })
+    await expect(client.get("a")).rejects.toThrow(/isn't writeable/)
+  })
+
   it("says how to get ioredis where it is missing", async () => {
     vi.doMock("ioredis", () => {
       throw Object.assign(new Error("Cannot find package 'ioredis'"), { code: "ERR_MODULE_NOT_FOUND" })
@@ -92,7 +101,7 @@ describe.skipIf(!redisAvailable())("redisAdapter with a client", () => {
       lazyConnect: true,
       db: 3,
       connectionName: "shop",
-      commandTimeout: 1,
+      commandTimeout: 300,
     })
     const { store } = await connectStore(given)
     const set = lua("set", "return redis.call('SET', KEYS[1], '1')")

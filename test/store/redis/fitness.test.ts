@@ -40,7 +40,10 @@ describe("the check of the server", () => {
   })
 
   it("names EVAL where not even the check may run", async () => {
-    await expect(check({ missing: denied })).rejects.toMatchObject({ code: "PERMISSION", missing: ["eval"] })
+    await expect(check({ missing: denied })).rejects.toMatchObject({
+      code: "PERMISSION",
+      missing: ["eval", "evalsha"],
+    })
   })
 
   it("is a lost connection where the answers stop", async () => {
