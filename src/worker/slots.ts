@@ -1,17 +1,14 @@
 import { AsyncLocalStorage } from "node:async_hooks"
-import { neutrally } from "../model/neutral.ts"
 import type { Definition } from "../rules/definition.ts"
-import { retryOf } from "../rules/definition.ts"
 import type { Core } from "../store/core.ts"
 import type { TaskKeys } from "../store/keys.ts"
-import { Lane } from "../store/lane.ts"
 import type { SettleReply } from "../store/replies.ts"
-import { scripts } from "../store/scripts.ts"
 import { judge, perform, type Stage } from "./attempt.ts"
 import { claimedRun } from "./claimed.ts"
 import { cleanUp } from "./cleanup.ts"
+import { Exchange } from "./exchange.ts"
 import { cancelReason, type Ending, lostReason, type Run, shutdownReason, timeoutReason } from "./run.ts"
-import { type Batch, takeBatch } from "./settlement.ts"
+import type { Batch } from "./settlement.ts"
 import { tellEnding } from "./tell.ts"
 import { Timeouts } from "./timeouts.ts"
 import type { TaskVoice } from "./voice.ts"
@@ -24,10 +21,6 @@ export interface SlotsListener {
   due(slots: Slots, at: number): void
 }
 
-const lanes = 2
-const mostClaimed = 100
-const refusedTries = 8
-
 /** The slots of one task in this process: claims jobs into free ones, and settles what ended. */
 export class Slots {
   readonly keys: TaskKeys
@@ -36,16 +29,10 @@ export class Slots {
   stopping = false
   /** The last transition that this process's own settlements made. */
   lastSeq = 0
-  private readonly free: Lane[]
-  private outcomes: Run[] = []
-  private taken = 0
-  private asked = 0
-  private scheduled = false
-  private claimAgain = false
-  private woken = false
+  private readonly exchange: Exchange
   private readonly timeouts: Timeouts
+  private taken = 0
   private quiet: (() => void)[] = []
-  private inFlight = 0
 
   constructor(
     readonly definition: Definition,
@@ -56,14 +43,14 @@ export class Slots {
       readonly listener: SlotsListener
     },
   ) {
-    const { link } = around.core
-    this.keys = link.keys(definition.name)
-    this.timeouts = new Timeouts(this, link.clock)
-    this.free = Array.from({ length: lanes }, (_, i) => new Lane(link, `s${i}`))
+    const { core } = around
+    this.keys = core.link.keys(definition.name)
+    this.timeouts = new Timeouts(this, core.link.clock)
+    this.exchange = new Exchange(core, this)
   }
 
   get freeSlots(): number {
-    return this.stopping ? 0 : Math.max(0, this.definition.concurrency - this.taken - this.asked)
+    return this.stopping ? 0 : Math.max(0, this.definition.concurrency - this.taken - this.exchange.asked)
   }
 
   /** Slots in use, and those of them held by handlers whose attempt is over. */
@@ -75,9 +62,7 @@ export class Slots {
 
   /** Claims for the free slots. `woken`: a marker was taken, which is given back if jobs are left. */
   claim(woken = false): void {
-    this.claimAgain = true
-    this.woken ||= woken
-    this.schedule()
+    this.exchange.claim(woken)
   }
 
   /** Ends a run from outside. Without a settlement where the lease is lost. */
@@ -94,7 +79,7 @@ export class Slots {
     run.settling = true
     run.abort(cancelReason(run, reason))
     await cleanUp(run, this.definition, this.around)
-    this.settle(run)
+    this.exchange.settle(run)
   }
 
   /** Ends a run that took too long; the handler may go on, in its slot. */
@@ -103,7 +88,7 @@ export class Slots {
     const reason = timeoutReason(run, timeoutMs)
     if (!run.end(judge(reason, run, this.definition), timeoutMs)) return
     run.abort(reason)
-    this.settle(run)
+    this.exchange.settle(run)
   }
 
   /** Hands every run back to the front of its queue. */
@@ -111,7 +96,7 @@ export class Slots {
     for (const run of this.runs.values()) {
       if (!run.end({ kind: "released" }, this.elapsed(run))) continue
       run.abort(shutdownReason(run))
-      this.settle(run)
+      this.exchange.settle(run)
     }
   }
 
@@ -124,89 +109,8 @@ export class Slots {
     this.timeouts.dispose()
   }
 
-  private get isQuiet(): boolean {
-    if (this.inFlight > 0 || this.outcomes.length > 0) return false
-    for (const run of this.runs.values()) if (!run.ending || run.settling) return false
-    return true
-  }
-
-  private elapsed(run: Run): number {
-    return this.around.core.link.clock.monotonic() - run.startedAt
-  }
-
-  private settle(run: Run): void {
-    run.settling = true
-    if (run.busy) {
-      // Progress and logs under way must be stored before the outcome that fences them off.
-      run.busy.then(() => this.queueSettlement(run))
-      return
-    }
-    this.queueSettlement(run)
-  }
-
-  private queueSettlement(run: Run): void {
-    this.outcomes.push(run)
-    this.schedule()
-  }
-
-  /** Outcomes of one turn of the event loop go together. */
-  private schedule(): void {
-    if (this.scheduled || this.free.length === 0) return
-    this.scheduled = true
-    neutrally(() => setImmediate(() => this.flush()))
-  }
-
-  private flush(): void {
-    this.scheduled = false
-    const lane = this.free.at(-1)
-    if (!lane) return
-    const want = Math.min(this.freeSlots, mostClaimed)
-    const worthClaiming = this.woken || (this.claimAgain && want > 0)
-    if (this.outcomes.length === 0 && !worthClaiming) return
-    this.free.pop()
-    const woken = this.woken
-    this.claimAgain = false
-    this.woken = false
-    this.asked += want
-    this.inFlight++
-    void this.exchange(lane, takeBatch(this.outcomes), { want, woken })
-    if (this.outcomes.length > 0) this.schedule()
-  }
-
-  private async exchange(lane: Lane, batch: Batch, ask: { want: number; woken: boolean }): Promise<void> {
-    const { link, events } = this.around.core
-    const { definition, keys } = this
-    try {
-      const reply = await lane.call(
-        scripts.settle,
-        keys,
-        {
-          instance: link.instance,
-          want: ask.want,
-          woken: ask.woken ? 1 : 0,
-          lease: definition.leaseMs,
-          attempts: retryOf(definition).attempts,
-          keepCompleted: definition.retention.completed.maxItems,
-          keepFailed: definition.retention.failed.maxItems,
-          maxlen: events.maxLength,
-          inline: events.inlineBytes,
-        },
-        batch.args,
-      )
-      this.asked -= ask.want
-      this.answered(batch, reply, ask)
-    } catch (error) {
-      this.asked -= ask.want
-      this.refused(batch, error)
-    } finally {
-      this.free.push(lane)
-      this.inFlight--
-      if (this.outcomes.length > 0 || this.woken || (this.claimAgain && this.freeSlots > 0)) this.schedule()
-      this.checkQuiet()
-    }
-  }
-
-  private answered(batch: Batch, reply: SettleReply, ask: { want: number }): void {
+  /** The store has answered: begins what was claimed, tells and forgets what was settled. */
+  answered(batch: Batch, reply: SettleReply, asked: number): void {
     const { core } = this.around
     core.link.heard(reply.at)
     this.lastSeq = Math.max(this.lastSeq, reply.seq)
@@ -227,7 +131,33 @@ export class Slots {
     if (reply.due > 0) this.around.listener.due(this, reply.due)
     const claimed = reply.claimed.length / 2
     if (reply.more && this.freeSlots > 0) this.claim()
-    else if (claimed < ask.want || this.freeSlots > 0) this.around.listener.idle(this)
+    else if (claimed < asked || this.freeSlots > 0) this.around.listener.idle(this)
+  }
+
+  /** The server refused a run's settlement for good: recovery will find it. */
+  abandoned(run: Run): void {
+    tellEnding(run, { word: "l", at: 0, reason: undefined }, this.around.core, this.definition)
+    run.settling = false
+    if (!run.over) this.over(run)
+    this.forget(run)
+  }
+
+  /** A call of the exchange has ended, or a run has gone. */
+  calmed(): void {
+    if (!this.isQuiet) return
+    const quiet = this.quiet
+    this.quiet = []
+    for (const resolve of quiet) resolve()
+  }
+
+  private get isQuiet(): boolean {
+    if (!this.exchange.idle) return false
+    for (const run of this.runs.values()) if (!run.ending || run.settling) return false
+    return true
+  }
+
+  private elapsed(run: Run): number {
+    return this.around.core.link.clock.monotonic() - run.startedAt
   }
 
   private begin(reply: SettleReply): void {
@@ -249,7 +179,7 @@ export class Slots {
         )
         run.end({ kind: "released" }, 0)
         this.over(run)
-        this.settle(run)
+        this.exchange.settle(run)
       } else {
         this.launch(run)
       }
@@ -271,7 +201,7 @@ export class Slots {
     const elapsed = this.elapsed(run)
     this.over(run)
     if (run.end(ending, elapsed)) {
-      this.settle(run)
+      this.exchange.settle(run)
     } else if (!run.settling) {
       // A handler that went on after its attempt was settled is done at last, and gives its slot back.
       this.forget(run)
@@ -301,45 +231,7 @@ export class Slots {
 
   private forget(run: Run): void {
     if (run.over) this.runs.delete(run.lease.token)
-    this.checkQuiet()
-  }
-
-  /** The server would not take the batch. The leases are kept while it is tried again, then left to recovery. */
-  private refused(batch: Batch, error: unknown): void {
-    const { core } = this.around
-    if (core.link.closed) {
-      for (const run of batch.runs) run.settling = false
-      return
-    }
-    core.report(error, "script")
-    let tries = 0
-    for (const run of batch.runs) {
-      run.refusals++
-      tries = Math.max(tries, run.refusals)
-      if (run.refusals >= refusedTries) this.giveUp(run)
-    }
-    const again = batch.runs.filter((run) => run.refusals < refusedTries)
-    core.link.clock.setTimeout(
-      () => {
-        this.outcomes.push(...again)
-        this.claim()
-      },
-      Math.min(100 * 2 ** tries, 5000),
-    )
-  }
-
-  private giveUp(run: Run): void {
-    tellEnding(run, { word: "l", at: 0, reason: undefined }, this.around.core, this.definition)
-    run.settling = false
-    if (!run.over) this.over(run)
-    this.forget(run)
-  }
-
-  private checkQuiet(): void {
-    if (!this.isQuiet) return
-    const quiet = this.quiet
-    this.quiet = []
-    for (const resolve of quiet) resolve()
+    this.calmed()
   }
 }
 

@@ -1,0 +1,153 @@
+import { neutrally } from "../model/neutral.ts"
+import { type Definition, retryOf } from "../rules/definition.ts"
+import type { Core } from "../store/core.ts"
+import type { TaskKeys } from "../store/keys.ts"
+import { Lane } from "../store/lane.ts"
+import type { SettleReply } from "../store/replies.ts"
+import { scripts } from "../store/scripts.ts"
+import type { Run } from "./run.ts"
+import { type Batch, takeBatch } from "./settlement.ts"
+
+/** The slots that an exchange serves. */
+export interface ExchangeHost {
+  readonly definition: Definition
+  readonly keys: TaskKeys
+  /** Slots that neither hold a run nor are asked for. */
+  readonly freeSlots: number
+  /** `asked`: how many jobs the call would have taken. */
+  answered(batch: Batch, reply: SettleReply, asked: number): void
+  /** The server refused this run's settlement too often; its lease is left to recovery. */
+  abandoned(run: Run): void
+  /** A call has ended. */
+  calmed(): void
+}
+
+const lanes = 2
+const mostClaimed = 100
+const refusedTries = 8
+
+/** Brings outcomes of one task to the store and jobs back: what ended in one turn of the event loop goes in one call. */
+export class Exchange {
+  /** Jobs that calls under way have asked for. */
+  asked = 0
+  private readonly free: Lane[]
+  private outcomes: Run[] = []
+  private scheduled = false
+  private claimAgain = false
+  private woken = false
+  private inFlight = 0
+
+  constructor(
+    private readonly core: Core,
+    private readonly host: ExchangeHost,
+  ) {
+    this.free = Array.from({ length: lanes }, (_, i) => new Lane(core.link, `s${i}`))
+  }
+
+  get idle(): boolean {
+    return this.inFlight === 0 && this.outcomes.length === 0
+  }
+
+  /** Claims for the free slots. `woken`: a marker was taken, which is given back if jobs are left. */
+  claim(woken = false): void {
+    this.claimAgain = true
+    this.woken ||= woken
+    this.schedule()
+  }
+
+  settle(run: Run): void {
+    run.settling = true
+    if (run.busy) {
+      // Progress and logs under way must be stored before the outcome that fences them off.
+      run.busy.then(() => this.add(run))
+      return
+    }
+    this.add(run)
+  }
+
+  private add(run: Run): void {
+    this.outcomes.push(run)
+    this.schedule()
+  }
+
+  private schedule(): void {
+    if (this.scheduled || this.free.length === 0) return
+    this.scheduled = true
+    neutrally(() => setImmediate(() => this.flush()))
+  }
+
+  private flush(): void {
+    this.scheduled = false
+    const lane = this.free.at(-1)
+    if (!lane) return
+    const want = Math.min(this.host.freeSlots, mostClaimed)
+    const worthClaiming = this.woken || (this.claimAgain && want > 0)
+    if (this.outcomes.length === 0 && !worthClaiming) return
+    this.free.pop()
+    const woken = this.woken
+    this.claimAgain = false
+    this.woken = false
+    this.asked += want
+    this.inFlight++
+    void this.exchange(lane, takeBatch(this.outcomes), { want, woken })
+    if (this.outcomes.length > 0) this.schedule()
+  }
+
+  private async exchange(lane: Lane, batch: Batch, ask: { want: number; woken: boolean }): Promise<void> {
+    try {
+      const reply = await this.call(lane, batch, ask)
+      this.asked -= ask.want
+      this.host.answered(batch, reply, ask.want)
+    } catch (error) {
+      this.asked -= ask.want
+      this.refused(batch, error)
+    } finally {
+      this.free.push(lane)
+      this.inFlight--
+      if (this.outcomes.length > 0 || this.woken || (this.claimAgain && this.host.freeSlots > 0))
+        this.schedule()
+      this.host.calmed()
+    }
+  }
+
+  private call(lane: Lane, batch: Batch, ask: { want: number; woken: boolean }): Promise<SettleReply> {
+    const { link, events } = this.core
+    const { definition, keys } = this.host
+    const args = {
+      instance: link.instance,
+      want: ask.want,
+      woken: ask.woken ? 1 : 0,
+      lease: definition.leaseMs,
+      attempts: retryOf(definition).attempts,
+      keepCompleted: definition.retention.completed.maxItems,
+      keepFailed: definition.retention.failed.maxItems,
+      maxlen: events.maxLength,
+      inline: events.inlineBytes,
+    }
+    return lane.call(scripts.settle, keys, args, batch.args)
+  }
+
+  /** The server would not take the batch. The leases are kept while it is tried again, then left to recovery. */
+  private refused(batch: Batch, error: unknown): void {
+    const { link, report } = this.core
+    if (link.closed) {
+      for (const run of batch.runs) run.settling = false
+      return
+    }
+    report(error, "script")
+    let tries = 0
+    for (const run of batch.runs) {
+      run.refusals++
+      tries = Math.max(tries, run.refusals)
+      if (run.refusals >= refusedTries) this.host.abandoned(run)
+    }
+    const again = batch.runs.filter((run) => run.refusals < refusedTries)
+    link.clock.setTimeout(
+      () => {
+        this.outcomes.push(...again)
+        this.claim()
+      },
+      Math.min(100 * 2 ** tries, 5000),
+    )
+  }
+}
