@@ -70,6 +70,7 @@ export class Taskora {
       payloadBytes,
       logFailure: (failure) => logFailure(failure, this.hub),
       report: (error, kind) => complaints.report(error, kind),
+      print: (error, kind) => complaints.print(error, kind),
     }
     this.hub = new EventHub(this.core, codec)
     this.worker = new Worker({ core: this.core, codec, middleware: this.middleware })

@@ -39,8 +39,12 @@ export class Complaints {
         this.telling = false
       }
     } else {
-      console.error(`[taskora] ${kind} error: ${describeThrown(error).stack}`)
+      this.print(error, kind)
     }
+  }
+
+  print(thrown: unknown, kind: WorkerErrorKind): void {
+    console.error(`[taskora] ${kind} error: ${describeThrown(thrown).stack}`)
   }
 
   /** An observer threw: told once, counted each time. */

@@ -8,12 +8,15 @@ type Listener<P> = (payload: P, meta: never) => unknown
  * others run. Listeners added or removed during an emit take effect from the next event on.
  */
 export class Emitter<Events extends object> {
-  private readonly listeners = new Map<string, readonly Listener<never>[]>()
+  private readonly listeners = new Map<string, Set<Listener<never>>>()
+  /** What an emit runs through: as the listeners were when it began. */
+  private readonly rounds = new Map<string, readonly Listener<never>[]>()
 
   constructor(
     private readonly names: readonly string[],
     private readonly hooks: {
-      readonly failed: (error: unknown) => void
+      /** `name`: the event whose listener failed. */
+      readonly failed: (error: unknown, name: string) => void
       readonly changed?: () => void
     },
   ) {}
@@ -28,36 +31,46 @@ export class Emitter<Events extends object> {
       throw new TaskoraError(`the listener of "${name}" must be a function`, "INVALID")
     // A wrapper, so that one function added twice can be taken off once.
     const own: Listener<Events[K]> = (payload, meta) => listener(payload, meta)
-    this.listeners.set(name, [...(this.listeners.get(name) ?? []), own])
-    this.hooks.changed?.()
+    const listeners = this.listeners.get(name) ?? new Set()
+    this.listeners.set(name, listeners.add(own))
+    this.changed(name)
     return () => {
-      const before = this.listeners.get(name)
-      if (!before?.includes(own)) return
-      this.listeners.set(
-        name,
-        before.filter((other) => other !== own),
-      )
-      this.hooks.changed?.()
+      if (listeners.delete(own)) this.changed(name)
     }
   }
 
   has(name: keyof Events & string): boolean {
-    return (this.listeners.get(name)?.length ?? 0) > 0
+    return (this.listeners.get(name)?.size ?? 0) > 0
   }
 
   hasAny(names: readonly string[] = this.names): boolean {
-    return names.some((name) => (this.listeners.get(name)?.length ?? 0) > 0)
+    return names.some((name) => (this.listeners.get(name)?.size ?? 0) > 0)
   }
 
   emit<K extends keyof Events & string>(name: K, payload: Events[K], meta?: unknown): void {
-    for (const listener of this.listeners.get(name) ?? []) {
+    const failed = (error: unknown) => this.hooks.failed(error, name)
+    for (const listener of this.round(name)) {
       try {
         const returned = listener(payload as never, meta as never)
-        if (isThenable(returned)) returned.then(undefined, this.hooks.failed)
+        if (isThenable(returned)) returned.then(undefined, failed)
       } catch (error) {
-        this.hooks.failed(error)
+        failed(error)
       }
     }
+  }
+
+  private round(name: string): readonly Listener<never>[] {
+    let round = this.rounds.get(name)
+    if (!round) {
+      round = [...(this.listeners.get(name) ?? [])]
+      this.rounds.set(name, round)
+    }
+    return round
+  }
+
+  private changed(name: string): void {
+    this.rounds.delete(name)
+    this.hooks.changed?.()
   }
 
   private check(name: string): void {

@@ -41,7 +41,7 @@ export class EventHub {
     private readonly codec: Codec,
   ) {
     this.app = new Emitter(appEventNames, {
-      failed: (error) => this.listenerFailed(error),
+      failed: (error, name) => this.listenerFailed(error, name),
       changed: () => this.review(),
     })
     this.reader = new Reader(core, this)
@@ -157,7 +157,9 @@ export class EventHub {
     return channel
   }
 
-  private listenerFailed(error: unknown): void {
-    this.core.report(error, "listener")
+  private listenerFailed(error: unknown, name?: string): void {
+    // The listener of errors must not be told of its own: it would fail again, for ever.
+    if (name === "worker:error") this.core.print(error, "listener")
+    else this.core.report(error, "listener")
   }
 }

@@ -14,6 +14,8 @@ export interface Core {
   logFailure(failure: LoggedFailure): void
   /** Tells `worker:error`; without a listener it is printed. */
   report(error: unknown, kind: WorkerErrorKind): void
+  /** Prints an error that `worker:error` cannot be told of. */
+  print(error: unknown, kind: WorkerErrorKind): void
 }
 
 export interface LoggedFailure {
