@@ -1,0 +1,131 @@
+import type { Histogram } from "@opentelemetry/sdk-metrics"
+import { afterEach, beforeEach, expect, test } from "vitest"
+import { instruments, prometheusLabel, prometheusName } from "../../exporters/catalogue.ts"
+import { opentelemetry } from "../../exporters/opentelemetry/index.ts"
+import { prometheus } from "../../exporters/prometheus.ts"
+import { parseExposition } from "../support/exposition.ts"
+import { onBothHosts, testApps, until } from "../support/hosts.ts"
+import { MetricCollector } from "../support/metrics.ts"
+
+type Series = Record<string, number>
+
+const compared = instruments.filter(({ name, kind }) => name.startsWith("taskora.") && kind !== "gauge")
+const gauges = instruments.filter(({ name, kind }) => name.startsWith("taskora.") && kind === "gauge")
+
+/** What cannot happen here; all else must, or it would be compared as nothing with nothing. */
+const withoutOccasion = [
+  "taskora.attempts.released",
+  "taskora.events.lost",
+  "taskora.jobs.stalled",
+  "taskora.leases.lost",
+  "taskora.observer.errors",
+  "taskora.series.overflows",
+  "taskora.stall.recovery.duration",
+  "taskora.worker.errors",
+  "taskora.worker.shutdowns",
+]
+
+function key(name: string, labels: Readonly<Record<string, unknown>>): string {
+  return `${name}${JSON.stringify(Object.entries(labels).sort())}`
+}
+
+/** What a scrape reads: counters, gauges, and counts and sums of histograms. */
+function scraped(body: string): Series {
+  const series: Series = {}
+  for (const family of parseExposition(body, "text").values()) {
+    if (!family.name.startsWith("taskora_")) continue
+    for (const { name, labels, value } of family.samples)
+      if (!name.endsWith("_bucket")) series[key(name, labels)] = value
+  }
+  return series
+}
+
+/** The same of what an SDK collected, under the names that the rules of translation give. */
+async function collected(collector: MetricCollector): Promise<Series> {
+  const series: Series = {}
+  const metrics = await collector.collect()
+  for (const instrument of [...compared, ...gauges]) {
+    const name = prometheusName(instrument)
+    for (const { attributes, value } of metrics.get(instrument.name)?.dataPoints ?? []) {
+      const labels = Object.fromEntries(
+        Object.entries(attributes).map(([label, text]) => [prometheusLabel(label), text]),
+      )
+      if (typeof value === "number") series[key(name, labels)] = value
+      else {
+        const { count, sum } = value as Histogram
+        series[key(`${name}_count`, labels)] = count
+        series[key(`${name}_sum`, labels)] = sum!
+      }
+    }
+  }
+  return series
+}
+
+onBothHosts("both paths", (host) => {
+  const open = testApps()
+  let collector: MetricCollector
+
+  beforeEach(() => {
+    collector = new MetricCollector()
+  })
+  afterEach(() => collector.stop())
+
+  test.each(["prometheus first", "opentelemetry first"])("say the same, %s", async (order) => {
+    const metrics = prometheus({ port: false })
+    const tracing = opentelemetry()
+    const observers = order === "prometheus first" ? [metrics, tracing] : [tracing, metrics]
+    const app = open({ adapter: host.adapter(), observers })
+    app.on("task:failed", () => {})
+    app.on("task:progress", () => {})
+    const task = app.task("t", {
+      concurrency: 3,
+      retry: { attempts: 2, delay: 1 },
+      objectives: {
+        success: 0.9,
+        wait: { within: "1s", target: 0.9 },
+        duration: { within: "1s", target: 0.9 },
+      },
+      async handler(deed: string, ctx) {
+        ctx.progress({ attempt: ctx.attempt })
+        if (deed === "fail") throw new RangeError("always")
+        if (deed === "retry" && ctx.attempt === 1) throw new TypeError("once more")
+        if (deed === "hold")
+          await new Promise((_, reject) =>
+            ctx.signal.addEventListener("abort", () => reject(ctx.signal.reason)),
+          )
+        return deed
+      },
+    })
+    const parked = app.task("parked")
+    await app.start()
+    const deeds = ["return", "return", "fail", "retry", "return"]
+    await Promise.allSettled(deeds.map((deed) => task.dispatch(deed).result))
+    const held = task.dispatch("hold")
+    await until(async () => (await held.getState()) === "active", "it runs")
+    await held.cancel()
+    await expect(held.result).rejects.toThrow("cancelled")
+    await expect(Promise.resolve(task.dispatch(10n as never))).rejects.toThrow("BigInt")
+    await parked.dispatch({}, { jobId: "twin" })
+    await parked.dispatch({}, { jobId: "twin" })
+    await parked.dispatch({}, { delay: "1h" }).cancel()
+
+    // What goes on in the background must not fall between the two looks.
+    let before: Series = {}
+    let otel: Series = {}
+    await until(async () => {
+      before = scraped((await metrics.render()).body)
+      otel = await collected(collector)
+      const after = scraped((await metrics.render()).body)
+      return JSON.stringify(before) === JSON.stringify(after)
+    }, "nothing changes between two scrapes")
+    expect(Object.keys(otel).sort()).toEqual(Object.keys(before).sort())
+    for (const [series, value] of Object.entries(before))
+      expect(Math.abs(otel[series]! - value), series).toBeLessThanOrEqual(1e-9 * Math.max(1, Math.abs(value)))
+
+    const active = Object.entries(before).filter(([, value]) => value > 0)
+    const quiet = compared.filter(
+      (instrument) => !active.some(([series]) => series.startsWith(prometheusName(instrument))),
+    )
+    expect(withoutOccasion).toEqual(expect.arrayContaining(quiet.map((instrument) => instrument.name)))
+  })
+})
