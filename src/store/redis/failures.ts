@@ -34,7 +34,8 @@ export class ReplyError extends StoreError {
 
 /** What a failed command means, as a `StoreError`. `what` names the command for people. */
 export function classify(error: unknown, what: string): StoreError {
-  const text = describe(error)
+  // Redis 7.0 answers a denial inside a script as a plain error.
+  const text = describe(error).replace(/^ERR (?=The user executing the script)/, "NOPERM ")
   if (isReply(error)) {
     const code = /^[A-Z]+\b/.exec(text)?.[0] ?? "ERR"
     return new ReplyError(`${what}: ${text}`, unavailable.has(code) ? "unavailable" : "refused", code)

@@ -170,7 +170,16 @@ describe.skipIf(!redisAvailable())("connecting to Redis", () => {
     store.interruptRead()
     expect([await wait, await read]).toEqual([undefined, []])
     await store.subscribe([`${prefix}:taskora:c`])
-    expect((await failureOf(store.run(write, ["other"], []))).fate).toBe("refused")
+    expect(await failureOf(store.run(write, ["other"], []))).toMatchObject({
+      fate: "refused",
+      code: "NOPERM",
+    })
+    const writeElsewhere = lua("elsewhere", "return redis.call('SET', 'other', '1')")
+    expect(await failureOf(store.run(writeElsewhere, [], []))).toMatchObject({
+      fate: "refused",
+      code: "NOPERM",
+      message: expect.stringMatching(/^script "elsewhere": NOPERM .*keys/),
+    })
     await raw.call("ACL", "DELUSER", "least")
   })
 

@@ -68,6 +68,20 @@ describe.skipIf(!redisAvailable())("a server that cannot serve now", () => {
     expect(heard.lost).toEqual([])
   })
 
+  it("no longer takes the password: says so for as long as that is so", async () => {
+    const own = await startRedis()
+    onTestFinished(() => own.stop())
+    const { store, heard } = await connectStore(own.url)
+    const raw = rawClient(own.url)
+    await raw.config("SET", "requirepass", "rotated")
+    await raw.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    await until(async () => /NOAUTH/.test((await failureOf(store.run(write, ["k"], []))).message))
+    expect(await failureOf(store.run(write, ["k"], []))).toMatchObject({ fate: "unsent" })
+    await raw.config("SET", "requirepass", "")
+    await until(() => heard.back === 1)
+    expect(heard.lost).toHaveLength(1)
+  })
+
   it("is out of memory: refused, with nothing lost", async () => {
     const { store, heard, prefix } = await connectStore(server.url)
     const raw = rawClient(server.url)
