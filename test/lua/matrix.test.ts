@@ -56,7 +56,8 @@ function changes(before: TaskState, after: TaskState): string[] {
       ...state,
       stats: new Map(
         [...state.stats].filter(
-          ([name, value]) => !name.startsWith("lane:") && !["swept", "ranked"].includes(name) && value !== "0",
+          ([name, value]) =>
+            !name.startsWith("lane:") && !["swept", "ranked"].includes(name) && value !== "0",
         ),
       ),
     }),
