@@ -8,7 +8,7 @@ import type { Slots } from "./slots.ts"
 
 const batchMost = 300
 
-/** Keeps the leases of one task's runs, all in one call, every third of the lease; learns what was lost or cancelled. */
+/** Keeps the leases of one task's runs, 300 in one call, every third of the lease; learns what was lost or cancelled. */
 export class Leases {
   private readonly lane: Lane
   private timer: Timer | undefined
@@ -40,7 +40,7 @@ export class Leases {
     while (this.call) await this.call
     const runs = this.due(all)
     if (runs.length === 0 || this.core.link.closed) return
-    this.call = this.renewRuns(runs).finally(() => {
+    this.call = this.renewAll(runs).finally(() => {
       this.call = undefined
     })
     await this.call
@@ -59,10 +59,16 @@ export class Leases {
     const before = clock.monotonic() - this.slots.definition.leaseMs / 6
     const runs: Run[] = []
     for (const run of this.slots.runs.values()) {
-      const held = !run.ending || run.settling
-      if (held && (all || run.leasedAt <= before)) runs.push(run)
+      if (isHeld(run) && (all || run.leasedAt <= before)) runs.push(run)
     }
-    return runs.slice(0, batchMost)
+    return runs
+  }
+
+  private async renewAll(runs: readonly Run[]): Promise<void> {
+    for (let i = 0; i < runs.length && !this.core.link.closed; i += batchMost) {
+      const batch = runs.slice(i, i + batchMost).filter(isHeld)
+      if (batch.length > 0) await this.renewRuns(batch)
+    }
   }
 
   private async renewRuns(runs: readonly Run[]): Promise<void> {
@@ -98,4 +104,8 @@ export class Leases {
       if (!link.closed) this.core.report(error, "script")
     }
   }
+}
+
+function isHeld(run: Run): boolean {
+  return !run.ending || run.settling
 }

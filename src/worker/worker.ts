@@ -8,6 +8,7 @@ import type { Middleware } from "../rules/middleware.ts"
 import type { Codec } from "../rules/serializer.ts"
 import type { Core } from "../store/core.ts"
 import { scripts } from "../store/scripts.ts"
+import { StoreError } from "../store/store.ts"
 import { Leases } from "./leases.ts"
 import type { Run } from "./run.ts"
 import { Slots, type SlotsListener } from "./slots.ts"
@@ -72,7 +73,12 @@ export class Worker implements SlotsListener {
     this.byChannel.set(slots.keys.channel, slots)
     this.leases.set(slots, leases)
     if (!this.running) return
-    await core.link.subscribe([slots.keys.channel])
+    try {
+      await core.link.subscribe([slots.keys.channel])
+    } catch (error) {
+      // Where the connection was lost it subscribes when it is back; until then renewals bring the requests.
+      if (!(error instanceof StoreError) || error.fate === "refused") core.report(error, "script")
+    }
     await this.attend()
     this.begin(slots)
     this.upkeep.start()
@@ -80,7 +86,12 @@ export class Worker implements SlotsListener {
 
   async start(): Promise<void> {
     const { link } = this.options.core
-    await link.subscribe([...this.byChannel.keys()])
+    // Tasks may be declared meanwhile.
+    for (let known = 0; known < this.byChannel.size; ) {
+      const channels = [...this.byChannel.keys()]
+      await link.subscribe(channels.slice(known))
+      known = channels.length
+    }
     if (this.closed) throw new TaskoraError("the app was closed while it started", "CLOSED")
     this.running = true
     await this.attend()
