@@ -102,12 +102,25 @@ export class Observers {
       }
       try {
         const returned = hook(observer, once)
-        if (called) return returned
+        if (returned !== value!) this.drop(observer, returned, value!)
       } catch (error) {
         this.complain(observer.name, error)
       }
       return once()
     }
+  }
+
+  /** What a hook returns of its own is dropped: the engine goes by what its work returned. */
+  private drop(observer: Observer, returned: unknown, value: unknown): void {
+    if (!(returned instanceof Promise)) return
+    returned.catch(async (error: unknown) => {
+      // The work's own failure, passed on, is none of the observer's.
+      const isOwn = await Promise.resolve(value).then(
+        () => true,
+        (reason: unknown) => reason !== error,
+      )
+      if (isOwn) this.complain(observer.name, error)
+    })
   }
 
   private guard(observer: Observer, call: () => void): void {
