@@ -43,12 +43,12 @@ else
   end
   local log = events_begin(q, a.instance, a.maxlen, tonumber(known[2] or "0"))
   r.state, r.finished, r.outcome = "x", whole(now), a.reason
-  local bin = finish_begin()
+  local bin = { gone = {}, expire = {} }
   if a.keepFailed == "0" then
     finish_forget(bin, a.base, a.id, r.flags)
   else
     redis.call("SET", key, record_text(r))
-    finish_keep(bin, a.base, q.cancelled, { finish_entry(a.id, r.finished, r.flags) }, tonumber(a.keepFailed))
+    finish_keep(bin, a.base, q.cancelled, { a.id .. "\t" .. r.finished .. "\t" .. r.flags }, tonumber(a.keepFailed))
   end
   finish_sweep(bin)
   events_tell(log, "cancelled", a.id .. "\t" .. a.reason, 1)
@@ -58,5 +58,5 @@ else
 end
 -- The record's headers are all that the caller needs of it, and its data may be long.
 local head = text and state ~= "" and record_head(text) or ""
-redis.call("HSET", q.stats, lane, lane_receipt(a.n, now, word .. "\n" .. state .. "\n" .. head))
+redis.call("HSET", q.stats, lane, lane_receipt(a.n, whole(now), word .. "\n" .. state .. "\n" .. head))
 return { word, now, state, head }

@@ -1,5 +1,6 @@
 -- @include lane
 -- @include queue
+-- @include fresh
 -- Stores new jobs, all or none, in the order given. Each job: id, options, body (headers \n data).
 -- options: "" or "delay,priority,named" (ms; 0 to 2^21; 1 where the user chose the id).
 -- Replies { time, words, known } with a letter for each job: s stored, d duplicate (its id has a record already).
@@ -87,5 +88,5 @@ end
 if #jobs > 0 then redis.call("HINCRBY", q.stats, "dispatched", #jobs) end
 -- Counters that fall within one epoch were lost in a failover; a new epoch is a real new beginning.
 if not known[3] then redis.call("HSETNX", q.stats, "epoch", a.lane .. "-" .. created) end
-redis.call("HSET", q.stats, "lane:" .. a.lane, lane_receipt(a.n, now, answer))
+redis.call("HSET", q.stats, "lane:" .. a.lane, lane_receipt(a.n, created, answer))
 return { "stored", now, answer }

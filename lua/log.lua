@@ -12,7 +12,7 @@ if verdict == "same" then return { answer, now } end
 
 local key, job = a.base .. "logs:" .. a.id, a.base .. "job:" .. a.id
 if not redis.call("ZSCORE", q.active, a.id .. "\t" .. a.token) then
-  redis.call("HSET", q.stats, lane, lane_receipt(a.n, now, "lost"))
+  redis.call("HSET", q.stats, lane, lane_receipt(a.n, whole(now), "lost"))
   return { "lost", now }
 end
 local text = redis.call("GET", job)
@@ -21,7 +21,7 @@ local length = redis.call("LLEN", key)
 local bytes = length > 0 and tonumber(redis.call("LINDEX", key, 0)) or 0
 local added = {}
 answer = "logged"
--- An element beyond the limit of lines is the line that says so.
+-- A count beyond a limit means that the line that says so is there.
 local lines = math.max(length - 1, 0)
 for i = first, #ARGV do
   if lines > tonumber(a.lines) or bytes >= tonumber(a.bytes) then
@@ -32,7 +32,7 @@ for i = first, #ARGV do
   bytes = bytes + #ARGV[i]
   if lines > tonumber(a.lines) or bytes > tonumber(a.bytes) then
     added[#added + 1] = a.full
-    bytes = tonumber(a.bytes)
+    bytes = tonumber(a.bytes) + 1
     lines = tonumber(a.lines) + 1
     answer = "full"
   else
@@ -48,5 +48,5 @@ if #added > 0 then
   redis.call("RPUSH", key, unpack(added))
   redis.call("LSET", key, 0, whole(bytes))
 end
-redis.call("HSET", q.stats, lane, lane_receipt(a.n, now, answer))
+redis.call("HSET", q.stats, lane, lane_receipt(a.n, whole(now), answer))
 return { answer, now }

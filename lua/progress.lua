@@ -38,5 +38,5 @@ for k = 1, #members do
 end
 events_flush(log)
 answer = table.concat(words)
-redis.call("HSET", q.stats, lane, lane_receipt(a.n, now, answer), "seq", whole(log.seq))
+redis.call("HSET", q.stats, lane, lane_receipt(a.n, whole(now), answer), "seq", whole(log.seq))
 return { "told", now, answer }

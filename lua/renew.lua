@@ -45,5 +45,5 @@ redis.call("ZREM", q.active, "")
 if #scored > 0 then redis.call("ZADD", q.active, "XX", unpack(scored)) end
 if #records > 0 then redis.call("MSET", unpack(records)) end
 answer = table.concat(words) .. "\n" .. table.concat(told, "\t")
-redis.call("HSET", q.stats, lane, lane_receipt(a.n, now, answer))
+redis.call("HSET", q.stats, lane, lane_receipt(a.n, whole(now), answer))
 return { "renewed", now, table.concat(words), table.concat(told, "\t") }

@@ -9,43 +9,47 @@
 -- (c f r x b p, or l: the lease was lost and nothing was changed), the last seq, when the next delayed job falls due,
 -- "1" where jobs may be left, the reasons of those that a request turned into x, and the claimed jobs.
 local lane = "lane:" .. a.lane
-local known = redis.call("HMGET", q.stats, lane, "seq", "token", "due", "ranked", "tombs", "requests")
+local known = redis.call("HMGET", q.stats, lane, "seq", "token", "due", "ranked", "tombs", "requests", "started", "completed")
 local now = server_time()
 local verdict, answer = lane_check(known[1], tonumber(a.n))
 if verdict == "stale" then return { "stale" } end
-if verdict == "same" then return claim_again(q, a, now, answer) end
+if verdict == "same" then return claim_rare().again(q, a, now, answer) end
 
-local seq, token, tombs = tonumber(known[2] or "0"), tonumber(known[3] or "0"), tonumber(known[6] or "0")
-local items = settlement_read(q, a, ARGV, first, tonumber(known[7] or "0") > 0)
+local token, tombs = tonumber(known[3] or 0), tonumber(known[6] or 0)
+local requests = known[7] and tonumber(known[7]) > 0
+local items = settlement_read(q, a, ARGV, first, requests)
 local found = claim_find(q, a, tonumber(a.want), known[5] == "1", tombs)
 
 -- From here on it writes; first what a full server lets through.
-if not settlement_leave(q, items) then redis.call("ZREM", q.active, "") end
-claim_take(q, found)
+settlement_leave(q, items, requests)
+if found then claim_take(q, found) end
 
+local bin = { gone = {}, expire = {} }
+local log = events_begin(q, a.instance, a.maxlen, tonumber(known[2] or 0))
 local call = {
-  now = now, time = whole(now), due = tonumber(known[4] or ""), records = {}, count = {}, bin = finish_begin(),
-  log = events_begin(q, a.instance, a.maxlen, seq),
+  now = now, time = whole(now), due = known[4] and tonumber(known[4]), inline = tonumber(a.inline), bin = bin, log = log,
+  records = {}, kept = {}, reasons = {}, count = {}, completed = 0,
 }
-local words, reasons, due = settlement_write(q, a, items, call)
-local claimed = claim_write(q, a, found, call, token)
+local words = #items > 0 and settlement_write(q, a, items, call) or ""
+local reply, ids, more, claimed = { "settled", now, words, 0, "", "", "" }, "", false, 0
+if found then
+  ids = claim_write(q, a, found, call, token, reply)
+  more, claimed = found.more, #found.jobs
+  if found.tombs > 0 then call.count.tombs = -math.min(found.tombs, tombs) end
+end
 if #call.records > 0 then redis.call("MSET", unpack(call.records)) end
-events_flush(call.log)
-finish_sweep(call.bin)
-
-local more = found.more
+events_flush(log)
+if bin.gone[1] or bin.expire[1] then finish_sweep(bin) end
 if a.woken == "1" and claim_left(q) then
-  queue_wake(q)
+  redis.call("ZADD", q.wake, 0, "w")
   more = true
 end
-more = more and "1" or ""
-if found.tombs > 0 then call.count.tombs = -math.min(found.tombs, tombs) end
 for name, n in pairs(call.count) do redis.call("HINCRBY", q.stats, name, n) end
-local last, told, ids = whole(call.log.seq), table.concat(reasons, "\t"), {}
-for i = 1, #claimed, 2 do ids[#ids + 1] = claimed[i] end
-local receipt = words .. "\n" .. last .. "\n" .. more .. "\n" .. whole(token) .. "\n" .. table.concat(ids, "\t") .. "\n" .. told
-redis.call("HSET", q.stats, lane, lane_receipt(a.n, now, receipt), "seq", last, "token", whole(token + #ids))
 
-local reply = { "settled", now, words, last, due and whole(due) or "", more, told }
-for i = 1, #claimed do reply[7 + i] = claimed[i] end
+local last, told = whole(log.seq), table.concat(call.reasons, "\t")
+more = more and "1" or ""
+local receipt = words .. "\n" .. last .. "\n" .. more .. "\n" .. whole(token) .. "\n" .. ids .. "\n" .. told
+redis.call("HSET", q.stats, lane, lane_receipt(a.n, call.time, receipt), "seq", last, "token", whole(token + claimed),
+  "started", whole((known[8] or 0) + claimed), "completed", whole((known[9] or 0) + call.completed))
+reply[4], reply[5], reply[6], reply[7] = last, call.due and whole(call.due) or "", more, told
 return reply

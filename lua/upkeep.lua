@@ -22,7 +22,7 @@ for t = 1, groups do
 
     redis.call("ZREM", q.active, "")
     local call = {
-      now = now, time = whole(now), bin = finish_begin(), records = {},
+      now = now, time = whole(now), bin = { gone = {}, expire = {} }, records = {},
       log = events_begin(q, a.instance, a.maxlen, tonumber(known[2] or "0")),
     }
     local stalled = recovery_write(q, a, lost, call)
@@ -36,7 +36,7 @@ for t = 1, groups do
 
     answer = { "kept", more and "1" or "", due and whole(due) or "", whole(#ready.jobs) }
     for i = 1, #stalled do answer[#answer + 1] = stalled[i] end
-    redis.call("HSET", q.stats, lane, lane_receipt(a.n, now, recovery_receipt(answer)), "seq", whole(call.log.seq))
+    redis.call("HSET", q.stats, lane, lane_receipt(a.n, whole(now), recovery_receipt(answer)), "seq", whole(call.log.seq))
     reply[t + 1] = answer
   end
 end

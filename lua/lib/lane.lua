@@ -13,6 +13,7 @@ local function lane_check(receipt, n)
   return "stale"
 end
 
-local function lane_receipt(n, now, answer)
-  return n .. " " .. whole(now) .. "\n" .. answer
+-- `time`: now, as text.
+local function lane_receipt(n, time, answer)
+  return n .. " " .. time .. "\n" .. answer
 end

@@ -9,9 +9,6 @@
 local hot_pattern = "^(%a),(%d*),(%d*),(%d*),(%d*),(%d*),(%a*),([^,\n]*)\n()"
 local cold_pattern = "^(%d+),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*)\n()"
 
--- How the record of a job that never ran begins; the cold line follows.
-local fresh_head = "w,,,,,,,\n\n"
-
 -- The record as a table; nil when it is damaged.
 local function record_parse(text)
   local state, token, attempt, claimed, finished, max, flags, run, at = string.match(text, hot_pattern)
@@ -50,6 +47,13 @@ end
 local function record_damaged()
   local r = record_new("0", "\n")
   r.flags = "d"
+  return r
+end
+
+-- The same for a job that runs: what can be said of it is its lease.
+local function record_repaired(token, time)
+  local r = record_damaged()
+  r.state, r.token, r.attempt, r.claimed, r.max, r.created = "a", token, "1", time, "1", time
   return r
 end
 

@@ -23,9 +23,9 @@ local function recovery_read(q, a, now)
   local texts = redis.call("MGET", unpack(keys))
   local reasons = redis.call("HMGET", q.cancels, unpack(ids))
   for k, run in ipairs(lost.runs) do
-    local r = texts[k] and record_parse(texts[k])
+    local r = texts[k] and (record_parse(texts[k]) or record_repaired(run.token, whole(now)))
     -- A member whose record is gone or says otherwise belongs to nobody; it is only taken out.
-    if r and r.state == "a" and r.token == run.token then run.r, run.text = r, texts[k] end
+    if r and r.state == "a" and r.token == run.token then run.r = r end
     run.requested = reasons[k] or nil
   end
   return lost
@@ -46,7 +46,7 @@ local function recovery_write(q, a, lost, call)
   for _, run in ipairs(lost.runs) do
     local r, id = run.r, run.id
     if r then
-      local head = record_head(run.text)
+      local head = record_head(record_text(r))
       if not run.requested then r.stalls = whole((tonumber(r.stalls) or 0) + 1) end
       local action = recovery_outcome(run, a)
       local name = action == "cancelled" and "cancelled_active" or "stalled_" .. action
@@ -75,7 +75,7 @@ local function recovery_write(q, a, lost, call)
         if a.keepFailed == "0" then
           finish_forget(call.bin, a.base, id, r.flags)
         else
-          kept[list][#kept[list] + 1] = finish_entry(id, call.time, r.flags)
+          kept[list][#kept[list] + 1] = id .. "\t" .. call.time .. "\t" .. r.flags
           call.records[#call.records + 1] = a.base .. "job:" .. id
           call.records[#call.records + 1] = record_text(r)
         end
@@ -93,8 +93,8 @@ local function recovery_write(q, a, lost, call)
   if #requested > 0 then
     redis.call("HINCRBY", q.stats, "requests", -redis.call("HDEL", q.cancels, unpack(requested)))
   end
-  finish_keep(call.bin, a.base, q.failed, kept.f, tonumber(a.keepFailed))
-  finish_keep(call.bin, a.base, q.cancelled, kept.x, tonumber(a.keepFailed))
+  if #kept.f > 0 then finish_keep(call.bin, a.base, q.failed, kept.f, tonumber(a.keepFailed)) end
+  if #kept.x > 0 then finish_keep(call.bin, a.base, q.cancelled, kept.x, tonumber(a.keepFailed)) end
   for name, n in pairs(count) do redis.call("HINCRBY", q.stats, name, n) end
   return stalled
 end

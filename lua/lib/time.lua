@@ -6,5 +6,5 @@ end
 
 -- A whole number as text; tostring would write 1e+16 on Lua 5.1 and 5.0 on 5.4.
 local function whole(number)
-  return string.format("%.0f", number)
+  return string.format("%d", number)
 end
