@@ -126,6 +126,7 @@ onRedis("close() without Redis", (host) => {
     const began: { id: string; attempt: number }[] = []
     const options = { concurrency: 4, stall: { interval: 1000 } }
     const worker = open({ adapter: redisAdapter(proxy.url, { prefix: adapter.prefix }) }, true)
+    worker.on("worker:error", () => {})
     worker.task("work", {
       ...options,
       handler: async (_, { id, attempt }) => {
