@@ -24,7 +24,7 @@ answer = "logged"
 -- A count beyond a limit means that the line that says so is there.
 local lines = math.max(length - 1, 0)
 for i = first, #ARGV do
-  if lines > tonumber(a.lines) or bytes >= tonumber(a.bytes) then
+  if lines > tonumber(a.lines) or bytes > tonumber(a.bytes) then
     answer = "full"
     break
   end

@@ -20,7 +20,7 @@ export class Ledger {
       }
       if (entry.seq !== this.seq + 1)
         this.faults.push(`entry ${id} begins at ${entry.seq}, after ${this.seq}`)
-      if (Buffer.byteLength(fields[1]!) > 16_384 + 256 && entry.lines.length > 1)
+      if (Buffer.byteLength(entry.lines.join("")) > 16_384 && entry.lines.length > 1)
         this.faults.push(`entry ${id} of several lines is longer than 16 KiB`)
       for (const event of unfold(entry, entryTime(id))) {
         this.seq = event.seq
