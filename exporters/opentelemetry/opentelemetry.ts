@@ -2,6 +2,7 @@ import { context, ROOT_CONTEXT } from "@opentelemetry/api"
 import type { Observer, StoreCall, Transition } from "../../src/model/observer.ts"
 import { flushBeforeClosed } from "./closing.ts"
 import { suppressed } from "./context.ts"
+import { emitLine, findLogs } from "./logs.ts"
 import { Metrics } from "./metrics.ts"
 import { MomentSpans } from "./moments.ts"
 import { type OpenTelemetryOptions, resolveOptions } from "./options.ts"
@@ -25,13 +26,17 @@ export function opentelemetry(options?: OpenTelemetryOptions): Observer {
   const runs = new RunSpans(tracing)
   const moments = new MomentSpans(tracing)
   let numbers: Metrics | undefined
+  let logs: Awaited<ReturnType<typeof findLogs>>
   const observer: Observer = {
     name: "opentelemetry",
     source(source) {
       tracing.source = source
       if (resolved.metrics) numbers = new Metrics(resolved, source, observer)
     },
-    open: () => numbers?.refresh(),
+    async open() {
+      numbers?.refresh()
+      logs ??= await findLogs()
+    },
     dispatching(dispatch) {
       numbers?.refresh()
       return sends.begin(dispatch)
@@ -41,6 +46,10 @@ export function opentelemetry(options?: OpenTelemetryOptions): Observer {
       return runs.run(attempt, run)
     },
     transition(transition) {
+      if (transition.kind === "log") {
+        if (logs) emitLine(logs, transition, { version: tracing.version, redact: resolved.capture.data })
+        return
+      }
       // Spans first: they give the attempt its position, which the numbers show as exemplars.
       tell(transition, sends, runs, moments)
       numbers?.transition(transition)

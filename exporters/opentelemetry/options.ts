@@ -11,7 +11,7 @@ export type Redact = (value: object) => string | number | boolean | undefined
 export interface CaptureOptions {
   /** How much of an error goes into spans: message and stack, or the class name alone. Default `"message"`. */
   readonly errors?: ErrorCapture
-  /** Called with progress that is an object; what it returns is shown. Without it only numbers are. */
+  /** Called with progress, or extras of a log line, that are objects; what it returns is shown. Without it none of them is. */
   readonly data?: Redact
 }
 

@@ -29,6 +29,10 @@ export class Tracing {
     return this.#source?.instance
   }
 
+  get version(): string | undefined {
+    return this.#source?.version
+  }
+
   get tasks(): string[] {
     return this.#source?.tasks().map((task) => task.name) ?? []
   }
