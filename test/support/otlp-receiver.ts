@@ -56,15 +56,19 @@ export class OtlpReceiver {
   readonly metrics: OtlpMetric[] = []
   readonly resources: Record<string, string | number | boolean | undefined>[] = []
   readonly requests: { readonly path: string; readonly headers: IncomingMessage["headers"] }[] = []
+  /** Of all requests, as they came. */
+  readonly bodies: string[] = []
   behaviour: Behaviour = "accept"
   readonly #server: Server
+  #held: (() => void)[] = []
 
   private constructor() {
     this.#server = createServer((request, response) => {
       void text(request).then((body) => {
         const path = request.url ?? ""
         this.requests.push({ path, headers: request.headers })
-        if (this.behaviour === "hang") return
+        this.bodies.push(body)
+        if (this.behaviour === "hang") return this.#held.push(() => response.writeHead(200).end("{}"))
         if (this.behaviour === "refuse") return response.writeHead(400).end()
         if (path.endsWith("/v1/traces")) this.#traces(JSON.parse(body))
         else if (path.endsWith("/v1/metrics")) this.#metrics(JSON.parse(body))
@@ -83,6 +87,12 @@ export class OtlpReceiver {
 
   get endpoint(): string {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+  }
+
+  /** Answers what hangs, and hangs no more. */
+  release() {
+    this.behaviour = "accept"
+    for (const answer of this.#held.splice(0)) answer()
   }
 
   async stop() {
