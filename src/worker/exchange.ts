@@ -23,7 +23,10 @@ export interface ExchangeHost {
 }
 
 const lanes = 2
+const worthHalving = 8
 const mostClaimed = 100
+/** What the jobs of one claim should weigh at the most, characters. */
+const claimChars = 4_194_304
 const refusedTries = 8
 
 /** Brings outcomes of one task to the store and jobs back: what ended in one turn of the event loop goes in one call. */
@@ -36,6 +39,7 @@ export class Exchange {
   private claimAgain = false
   private woken = false
   private inFlight = 0
+  private mostWanted = mostClaimed
 
   constructor(
     private readonly core: Core,
@@ -80,7 +84,10 @@ export class Exchange {
     this.scheduled = false
     const lane = this.free.at(-1)
     if (!lane) return
-    const want = Math.min(this.host.freeSlots, mostClaimed)
+    // With both lanes free, two half batches keep the store busy while this process decodes and encodes.
+    const share = this.free.length === lanes && this.outcomes.length >= worthHalving ? 2 : 1
+    const most = Math.ceil(this.outcomes.length / share)
+    const want = Math.min(Math.ceil(this.host.freeSlots / share), this.mostWanted)
     const worthClaiming = this.woken || (this.claimAgain && want > 0)
     if (this.outcomes.length === 0 && !worthClaiming) return
     this.free.pop()
@@ -89,7 +96,7 @@ export class Exchange {
     this.woken = false
     this.asked += want
     this.inFlight++
-    void this.exchange(lane, takeBatch(this.outcomes), { want, woken })
+    void this.exchange(lane, takeBatch(this.outcomes, most), { want, woken })
     if (this.outcomes.length > 0) this.schedule()
   }
 
@@ -97,6 +104,7 @@ export class Exchange {
     try {
       const reply = await this.call(lane, batch, ask)
       this.asked -= ask.want
+      this.weigh(reply.claimed)
       this.host.answered(batch, reply, ask.want)
     } catch (error) {
       this.asked -= ask.want
@@ -108,6 +116,15 @@ export class Exchange {
         this.schedule()
       this.host.calmed()
     }
+  }
+
+  /** Heavy jobs are claimed a few at a time, so that no call takes long. */
+  private weigh(claimed: readonly string[]): void {
+    if (claimed.length === 0) return
+    let chars = 0
+    for (let i = 1; i < claimed.length; i += 2) chars += claimed[i]!.length
+    const each = chars / (claimed.length / 2)
+    this.mostWanted = Math.max(1, Math.min(mostClaimed, Math.floor(claimChars / each)))
   }
 
   private call(lane: Lane, batch: Batch, ask: { want: number; woken: boolean }): Promise<SettleReply> {

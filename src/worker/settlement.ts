@@ -2,8 +2,6 @@ import { describeThrown } from "../rules/thrown.ts"
 import { traceparent } from "./context.ts"
 import type { Run } from "./run.ts"
 
-/** How many arguments a settlement takes in `settle.lua`. */
-const perItem = 6
 const mostItems = 100
 const mostBytes = 1_048_576
 
@@ -15,13 +13,14 @@ export interface Batch {
   readonly items: readonly { readonly run: Run; readonly progress: boolean }[]
 }
 
-/** Takes as many ended runs from the head of `ended` as one call may carry. */
-export function takeBatch(ended: Run[]): Batch {
+/** Takes ended runs from the head of `ended`: at most `most`, and no more than one call may carry. */
+export function takeBatch(ended: Run[], most = mostItems): Batch {
   const runs: Run[] = []
   const args: (string | number)[] = []
   const items: { run: Run; progress: boolean }[] = []
   let bytes = 0
-  while (runs.length < mostItems && runs.length < ended.length) {
+  const count = Math.min(most, mostItems, ended.length)
+  while (runs.length < count) {
     const run = ended[runs.length]!
     const body = settlementBody(run)
     bytes += body.length
@@ -37,10 +36,6 @@ export function takeBatch(ended: Run[]): Batch {
   }
   ended.splice(0, runs.length)
   return { runs, args, items }
-}
-
-export function itemCount(batch: Batch): number {
-  return batch.args.length / perItem
 }
 
 function settlementBody(run: Run): string {
