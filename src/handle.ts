@@ -27,7 +27,9 @@ export interface HandleHost {
 export class JobHandle<R = unknown> implements PromiseLike<string> {
   private outcome: Stored | TaskoraError | undefined
   private waiting: Deferred<Stored> | undefined
-  private follow: JobFollower | undefined
+  private waiter: JobFollower | undefined
+  private teller: JobFollower | undefined
+  private asked = false
 
   /** @internal */
   constructor(
@@ -47,7 +49,9 @@ export class JobHandle<R = unknown> implements PromiseLike<string> {
 
   /** Rejects with JobFailedError, CancelledError, ExpiredError or JobGoneError where there is no result. */
   get result(): Promise<R> {
-    return this.follower().result() as Promise<R>
+    this.asked = true
+    this.waiter ??= this.host.follower(this as JobHandle)
+    return this.waiter.result() as Promise<R>
   }
 
   /** As `result`, but at most this long. @throws TimeoutError after that; the job goes on */
@@ -72,7 +76,9 @@ export class JobHandle<R = unknown> implements PromiseLike<string> {
     event: K,
     listener: (payload: TaskEvents<R>[K], meta: EventMeta) => unknown,
   ): () => void {
-    return this.follower().on(event, listener as never)
+    // A listener that comes later needs a look at the past of its own.
+    if (!this.teller?.takesListeners) this.teller = this.host.follower(this as JobHandle)
+    return this.teller.on(event, listener as never)
   }
 
   /** Undefined where the job is unknown or its record has been trimmed. */
@@ -98,13 +104,14 @@ export class JobHandle<R = unknown> implements PromiseLike<string> {
     stored?: ((id: string) => A | PromiseLike<A>) | null,
     refused?: ((error: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
+    this.asked = true
     return this.stored()
       .then(() => this.id)
       .then(stored, refused)
   }
 
   /** @internal When the job was stored, server time. */
-  get storedAt(): Promise<number> {
+  storedAt(): Promise<number> {
     return this.stored().then(({ at }) => at)
   }
 
@@ -120,7 +127,7 @@ export class JobHandle<R = unknown> implements PromiseLike<string> {
     this.waiting?.reject(error)
     // Whoever awaits does so in the turn of the dispatch, or soon after; the error of a job that nobody asked about must not vanish.
     setImmediate(() => {
-      if (!this.waiting) this.host.unheard(error)
+      if (!this.asked) this.host.unheard(error)
     })
   }
 
@@ -132,10 +139,5 @@ export class JobHandle<R = unknown> implements PromiseLike<string> {
       else if (this.outcome) this.waiting.resolve(this.outcome)
     }
     return this.waiting.promise
-  }
-
-  private follower(): JobFollower {
-    this.follow ??= this.host.follower(this as JobHandle)
-    return this.follow
   }
 }

@@ -251,7 +251,7 @@ function handleHost(task: string, host: TaskHost): HandleHost {
   const { core, hub, codec, canceller, inspector } = host
   return {
     follower: (handle) =>
-      new JobFollower({ task, id: handle.id, stored: handle.storedAt }, { core, hub, codec }),
+      new JobFollower({ task, id: handle.id, stored: () => handle.storedAt() }, { core, hub, codec }),
     cancel: async (id, reason): Promise<CancelAnswer> => canceller.cancel(task, id, reason),
     getJob: (id) => inspector.fetch(task, id),
     inTime: (promise, ms, late) => inTime(promise, { ms, late, clock: core.link.clock }),

@@ -6,17 +6,17 @@ import type { Core } from "../store/core.ts"
 import { decodeRecord, type JobRecord } from "../store/record.ts"
 import type { FetchReply } from "../store/replies.ts"
 import { scripts } from "../store/scripts.ts"
-import { StoreError } from "../store/store.ts"
-import { decodeEntry, entryTime, unfold } from "../store/stream.ts"
+import { decodeEntry, entryTime, type StreamEvent, unfold } from "../store/stream.ts"
 import type { Delivery } from "./delivery.ts"
 import { Emitter } from "./emitter.ts"
 import type { EventHub, Follower } from "./hub.ts"
+import { persist } from "./persist.ts"
 
 export interface FollowedJob {
   readonly task: string
   readonly id: string
   /** When it was stored, server time; rejects where it was not. */
-  readonly stored: Promise<number>
+  stored(): Promise<number>
 }
 
 const pageSize = 100
@@ -26,6 +26,7 @@ export class JobFollower implements Follower {
   readonly id: string
   private readonly emitter: Emitter<TaskEvents>
   private following = false
+  private begun = false
   private caughtUp = false
   private readonly early: Delivery[] = []
   private heard = 0
@@ -39,8 +40,13 @@ export class JobFollower implements Follower {
     this.id = job.id
     this.emitter = new Emitter(taskEventNames, {
       failed: (error) => around.core.report(error, "listener"),
-      changed: () => this.follow(),
+      changed: () => this.listenersChanged(),
     })
+  }
+
+  /** Whether a listener added now gets the events from the dispatch on; afterwards it takes a new follower. */
+  get takesListeners(): boolean {
+    return !this.begun && !this.over
   }
 
   on<K extends TaskEventName>(
@@ -70,6 +76,12 @@ export class JobFollower implements Follower {
     this.conclude(delivery)
   }
 
+  missed(event: StreamEvent, error: Error): void {
+    if (this.over || !mayEndJob(event)) return
+    this.outcome?.reject(error)
+    this.end()
+  }
+
   closed(): void {
     this.outcome?.reject(
       new TaskoraError(`the app was closed before job ${this.id} of task "${this.job.task}" ended`, "CLOSED"),
@@ -77,11 +89,18 @@ export class JobFollower implements Follower {
     this.end()
   }
 
+  private listenersChanged(): void {
+    if (this.emitter.hasAny() || this.outcome) this.follow()
+    else this.end()
+  }
+
   private follow(): void {
     if (this.following || this.over) return
     this.following = true
     this.catchUp().catch((error: Error) => {
-      this.outcome?.reject(error)
+      if (this.outcome) this.outcome.reject(error)
+      // A job that could not be stored is its dispatch's to tell.
+      else if (this.begun && !this.around.core.link.closed) this.around.core.report(error, "other")
       this.end()
     })
   }
@@ -89,7 +108,9 @@ export class JobFollower implements Follower {
   /** Reads live events first and the past after, so that nothing falls between them. */
   private async catchUp(): Promise<void> {
     await this.around.hub.follow(this.job.task, this)
-    const since = await this.job.stored
+    const since = await this.job.stored()
+    this.begun = true
+    if (this.over) return
     if (this.emitter.hasAny()) await this.reread(since)
     if (this.outcome && !this.over) {
       const reply = await this.fetch("r")
@@ -108,14 +129,19 @@ export class JobFollower implements Follower {
     const { core, hub } = this.around
     const keys = core.link.keys(this.job.task)
     for (let from = `${since}-0`; ; ) {
-      const page = await this.persist(() => core.link.run(scripts.entries, keys, { from, limit: pageSize }))
+      const page = await persist(core.link, () =>
+        core.link.run(scripts.entries, keys, { from, limit: pageSize }),
+      )
       for (let i = 0; i < page.length; i += 2) {
         const entry = decodeEntry(page[i + 1]!)
         if (!entry) continue
         for (const event of unfold(entry, entryTime(page[i]!))) {
           if (event.id !== this.id) continue
-          const delivery = await hub.decode(this.job.task, event)
-          if (delivery) this.hearPast(delivery)
+          try {
+            this.hearPast(await hub.decode(this.job.task, event))
+          } catch (error) {
+            this.missed(event, error as Error)
+          }
         }
       }
       if (page.length < pageSize * 2) return
@@ -174,26 +200,17 @@ export class JobFollower implements Follower {
   private fetch(parts: string): Promise<FetchReply> {
     const { link } = this.around.core
     const keys = link.keys(this.job.task)
-    return this.persist(() => link.run(scripts.fetch, keys, { base: keys.base, id: this.id, parts }))
-  }
-
-  /** Asks again while the store is away: whoever waits for a job has time. */
-  private async persist<T>(ask: () => Promise<T>): Promise<T> {
-    const { link } = this.around.core
-    for (let tries = 0; ; tries++) {
-      try {
-        return await ask()
-      } catch (error) {
-        if (link.closed || !(error instanceof StoreError) || error.fate === "refused") throw error
-        await link.untilUsable(tries)
-      }
-    }
+    return persist(link, () => link.run(scripts.fetch, keys, { base: keys.base, id: this.id, parts }))
   }
 }
 
 function endsJob({ name, payload }: Delivery): boolean {
   if (name === "failed") return !(payload as TaskEvents["failed"]).willRetry
   return name === "completed" || name === "cancelled"
+}
+
+function mayEndJob({ name, fields }: StreamEvent): boolean {
+  return name === "completed" || name === "cancelled" || (name === "failed" && !fields.willRetry)
 }
 
 function gone({ task, id }: FollowedJob): JobGoneError {

@@ -13,6 +13,7 @@ import { scripts } from "../store/scripts.ts"
 import type { StreamEvent } from "../store/stream.ts"
 import { type Delivery, delivery } from "./delivery.ts"
 import { Emitter } from "./emitter.ts"
+import { persist } from "./persist.ts"
 import { Reader } from "./reader.ts"
 
 const appTaskEvents = taskEventNames.map((name) => `task:${name}` as const)
@@ -21,6 +22,8 @@ const appTaskEvents = taskEventNames.map((name) => `task:${name}` as const)
 export interface Follower {
   readonly id: string
   hear(delivery: Delivery): void
+  /** An event of the job could not be read. */
+  missed(event: StreamEvent, error: Error): void
   closed(): void
 }
 
@@ -99,7 +102,7 @@ export class EventHub {
       const followers = channel.followers.get(event.id)
       const listened = channel.emitter.has(event.name) || this.app.has(`task:${event.name}`)
       if (!listened && !followers) continue
-      const decoded = await this.decode(task, event)
+      const decoded = await this.tryDecode(task, event)
       if (!decoded) continue
       if (listened) {
         count++
@@ -110,13 +113,19 @@ export class EventHub {
     return count
   }
 
-  /** What listeners would get of an event; undefined where it cannot be read, which is reported. */
-  async decode(task: string, event: StreamEvent): Promise<Delivery | undefined> {
+  /** What listeners would get of an event. @throws where it cannot be read */
+  async decode(task: string, event: StreamEvent): Promise<Delivery> {
+    const apart = event.name === "completed" && event.fields.result === undefined
+    return delivery(task, event, this.codec, apart ? await this.fetchResult(task, event.id) : undefined)
+  }
+
+  private async tryDecode(task: string, event: StreamEvent): Promise<Delivery | undefined> {
     try {
-      const apart = event.name === "completed" && event.fields.result === undefined
-      return delivery(task, event, this.codec, apart ? await this.fetchResult(task, event.id) : undefined)
+      return await this.decode(task, event)
     } catch (error) {
       this.core.report(error, "other")
+      const followers = this.channel(task).followers.get(event.id)
+      for (const follower of followers ? [...followers] : []) follower.missed(event, error as Error)
       return undefined
     }
   }
@@ -124,7 +133,9 @@ export class EventHub {
   private async fetchResult(task: string, id: string): Promise<string | undefined> {
     const { link } = this.core
     const keys = link.keys(task)
-    const reply = await link.run(scripts.fetch, keys, { base: keys.base, id, parts: "r" })
+    const reply = await persist(link, () =>
+      link.run(scripts.fetch, keys, { base: keys.base, id, parts: "r" }),
+    )
     return reply.result === "" ? undefined : reply.result
   }
 
