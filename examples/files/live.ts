@@ -42,6 +42,10 @@ export class Live {
     taskora.on("worker:error", (error) => this.note("red", "error", `${error.name}: ${error.message}`))
   }
 
+  rejected(error: Error): void {
+    this.note("red", "rejected", error.message)
+  }
+
   start(): void {
     this.timer = setInterval(() => this.draw(), process.stdout.isTTY ? redrawMs : plainLineMs).unref()
   }

@@ -30,9 +30,9 @@ async function main(options: Options): Promise<void> {
       .replaceAll(fragile.path, "(fragile)")
       .replaceAll(root + sep, "")
       .replaceAll(root, ".")
-  const openJobs = new OpenJobs(taskora, tally)
+  const openJobs = new OpenJobs(taskora, tally, (error) => live.rejected(error))
   const findings = new Findings(tasks)
-  const live = new Live(tally, { openJobs, shorten })
+  const live: Live = new Live(tally, { openJobs, shorten })
   live.listen(taskora)
   try {
     await place.announce()

@@ -1,4 +1,4 @@
-import { type App, EventsLostError } from "../../src/index.ts"
+import { type App, EventsLostError, type JobHandle } from "../../src/index.ts"
 import type { Tally } from "./tally.ts"
 
 /** The jobs that this run dispatched and that have not ended yet, kept by the events. */
@@ -14,6 +14,7 @@ export class OpenJobs {
   constructor(
     private readonly taskora: App,
     private readonly tally: Tally,
+    private readonly onRejected: (error: Error) => void,
   ) {
     taskora.on("task:completed", ({ task, id }) => this.ended(task, id))
     taskora.on("task:cancelled", ({ task, id }) => this.ended(task, id))
@@ -29,17 +30,17 @@ export class OpenJobs {
     return this.open.size
   }
 
-  /** Follows a dispatched job. Resolves when it is stored, or to false where it could not be. */
-  async add(task: string, job: PromiseLike<string> & { readonly id: string }): Promise<boolean> {
+  /** Follows a dispatched job. Resolves when it is stored, or could not be. */
+  async add(task: string, job: JobHandle<unknown>): Promise<void> {
     this.open.add(key(task, job.id))
     try {
       await job
-      this.tally.dispatched++
-      return true
-    } catch {
+      // False where a job of this id was there already.
+      if (job.enqueued) this.tally.dispatched++
+    } catch (error) {
       this.tally.rejected++
+      this.onRejected(error as Error)
       this.ended(task, job.id)
-      return false
     }
   }
 
