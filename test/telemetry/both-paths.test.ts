@@ -25,6 +25,10 @@ const withoutOccasion = [
   "taskora.worker.shutdowns",
 ]
 
+function sorted(series: Series): Series {
+  return Object.fromEntries(Object.entries(series).sort())
+}
+
 function key(name: string, labels: Readonly<Record<string, unknown>>): string {
   return `${name}${JSON.stringify(Object.entries(labels).sort())}`
 }
@@ -127,5 +131,42 @@ onBothHosts("both paths", (host) => {
       (instrument) => !active.some(([series]) => series.startsWith(prometheusName(instrument))),
     )
     expect(withoutOccasion).toEqual(expect.arrayContaining(quiet.map((instrument) => instrument.name)))
+  })
+
+  test("apps of one process add up", async () => {
+    const adapter = host.adapter()
+    const pods = [adapter, host.sibling(adapter)].map((own) => {
+      const metrics = prometheus({ port: false })
+      const app = open({ adapter: own, observers: [metrics, opentelemetry()] })
+      return { metrics, app, task: app.task("t", async () => {}) }
+    })
+    for (const { app } of pods) await app.start()
+    for (const [index, { task }] of pods.entries())
+      await Promise.all(Array.from({ length: 3 + index }, () => task.dispatch({}).result))
+    const name = "taskora_jobs_completed_total"
+    const sum = (all: readonly Series[], part: string) =>
+      all
+        .flatMap(Object.entries)
+        .reduce((total, [series, value]) => total + (series.startsWith(part) ? value : 0), 0)
+    const bodies = await Promise.all(pods.map(async ({ metrics }) => scraped((await metrics.render()).body)))
+    const otel = await collected(collector)
+    expect(sum(bodies, name)).toBe(7)
+    expect(sum([otel], name)).toBe(7)
+    expect(sum([otel], "taskora_worker_slots")).toBe(2)
+    for (const series of [...bodies, otel])
+      for (const gauge of ["taskora_workers[", "taskora_task_workers["]) expect(sum([series], gauge)).toBe(2)
+    const cluster = (series: Series) =>
+      Object.fromEntries(
+        Object.entries(series).filter(([key]) => key.startsWith("taskora_cluster_transitions")),
+      )
+    await until(async () => {
+      const [first, second] = await Promise.all(
+        pods.map(async ({ metrics }) => scraped((await metrics.render()).body)),
+      )
+      const all = [first!, second!, await collected(collector)].map((series) =>
+        JSON.stringify(sorted(cluster(series))),
+      )
+      return new Set(all).size === 1 && /completed[^:]*:7/.test(all[0]!)
+    }, "all agree on what the cluster did")
   })
 })

@@ -211,10 +211,19 @@ describe.skipIf(!redisAvailable())("the store away", () => {
     await until(same(there), "the store is back")
   })
 
+  test("a server that is slow: old numbers are not shown for new ones", async () => {
+    expect(await scrape()).toEqual(there)
+    // What was read a moment ago is good for a second.
+    await new Promise((resolve) => setTimeout(resolve, 1050))
+    proxy.delayMs = 600
+    expect(await scrape()).toEqual(away)
+    proxy.delayMs = 0
+    await until(same(there), "the store answers in time")
+  })
+
   test("a server that hangs", async () => {
     expect(await scrape()).toEqual(there)
     for (const direction of ["requests", "replies"] as const) proxy.swallowed.add(direction)
-    // What was read a moment ago is good for a second.
     await until(same(away), "the store is seen to be away")
     expect(await scrape()).toEqual(away)
     proxy.swallowed.clear()
