@@ -1,7 +1,7 @@
 import type { EventHub } from "./events/hub.ts"
 import type { WorkerErrorKind } from "./model/events.ts"
 import type { Observers } from "./model/observers.ts"
-import { cut, describeThrown } from "./rules/thrown.ts"
+import { cut, describeThrown, tame } from "./rules/thrown.ts"
 import type { LoggedFailure } from "./store/core.ts"
 
 const mostBytes = 16_384
@@ -63,7 +63,8 @@ export class Complaints {
   }
 }
 
-function asError(thrown: unknown, kind: WorkerErrorKind): WorkerError {
+function asError(reported: unknown, kind: WorkerErrorKind): WorkerError {
+  const thrown = tame(reported)
   const error: WorkerError =
     thrown instanceof Error && Object.isExtensible(thrown)
       ? thrown

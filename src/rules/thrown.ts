@@ -10,7 +10,7 @@ const stackBytes = 16_384
 
 /** Describes a thrown value; never throws itself. Messages are cut at 4 KiB and stacks at 16 KiB. */
 export function describeThrown(thrown: unknown): Thrown {
-  if (thrown instanceof Error || isErrorLike(thrown)) {
+  if (read(() => thrown instanceof Error) || isErrorLike(thrown)) {
     const name = text(() => (thrown as Error).name) || "Error"
     const message = cut(
       text(() => (thrown as Error).message),
@@ -24,6 +24,17 @@ export function describeThrown(thrown: unknown): Thrown {
   }
   const shown = `thrown value: ${show(thrown)}`
   return { name: "Error", message: cut(shown, messageBytes), stack: cut(shown, stackBytes) }
+}
+
+/** What was thrown, or an error in its place where it is a proxy that cannot even be asked for its class. */
+export function tame(thrown: unknown): unknown {
+  try {
+    void (thrown instanceof Error)
+    return thrown
+  } catch {
+    // Said in its place: it would throw again wherever it is looked at.
+    return new Error("thrown value: an object that cannot be inspected")
+  }
 }
 
 /** The class name of what was thrown, for labels and spans. */

@@ -1,10 +1,10 @@
 import type { MiddlewareContext } from "../model/context.ts"
-import type { RetryError } from "../model/errors.ts"
-import { SerializationError, TaskoraError } from "../model/errors.ts"
+import { RetryError, SerializationError, TaskoraError } from "../model/errors.ts"
 import { type Definition, retryOf } from "../rules/definition.ts"
 import { type Middleware, runMiddleware } from "../rules/middleware.ts"
 import { backoffMs, isRetryable } from "../rules/retry.ts"
 import type { Codec } from "../rules/serializer.ts"
+import { tame } from "../rules/thrown.ts"
 import { RunContext, type Voice } from "./context.ts"
 import type { Ending, Run } from "./run.ts"
 
@@ -30,15 +30,17 @@ export async function perform(run: Run, stage: Stage): Promise<Ending> {
 }
 
 /** What a failed attempt comes to: another attempt after a while, or failure for good. */
-export function judge(error: unknown, run: Run, definition: Definition): Ending {
+export function judge(thrown: unknown, run: Run, definition: Definition): Ending {
+  const error = tame(thrown)
   const retry = retryOf(definition)
   const { attempt } = run.attempt
-  if (attempt >= retry.attempts || !isRetryable(error, retry)) return { kind: "failed", error }
-  const asked = (error as Partial<RetryError> | null | undefined)?.delayMs
   try {
+    if (attempt >= retry.attempts || !isRetryable(error, retry)) return { kind: "failed", error }
+    const asked = error instanceof RetryError ? error.delayMs : undefined
     return { kind: "retried", error, delayMs: asked ?? backoffMs(retry, attempt) }
-  } catch (backoffError) {
-    return { kind: "failed", error: backoffError }
+  } catch (ruleError) {
+    // The user's backoff function, or a class in `retryOn` that decides for itself.
+    return { kind: "failed", error: tame(ruleError) }
   }
 }
 
