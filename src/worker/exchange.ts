@@ -1,3 +1,4 @@
+import type { Timer } from "../model/clock.ts"
 import { neutrally } from "../model/neutral.ts"
 import { type Definition, retryOf } from "../rules/definition.ts"
 import type { Core } from "../store/core.ts"
@@ -28,6 +29,7 @@ const mostClaimed = 100
 /** What the jobs of one claim should weigh at the most, characters. */
 const claimChars = 4_194_304
 const refusedTries = 8
+const longestPauseMs = 5000
 
 /** Brings outcomes of one task to the store and jobs back: what ended in one turn of the event loop goes in one call. */
 export class Exchange {
@@ -40,6 +42,12 @@ export class Exchange {
   private woken = false
   private inFlight = 0
   private mostWanted = mostClaimed
+  /** How often in a row the server refused a call. */
+  private refusals = 0
+  /** Runs whose settlement was refused, until it is tried again. */
+  private again: Run[] = []
+  /** Set while a refused call waits to be tried again; nothing is claimed meanwhile. */
+  private pause: Timer | undefined
 
   constructor(
     private readonly core: Core,
@@ -87,13 +95,16 @@ export class Exchange {
     // With both lanes free, two half batches keep the store busy while this process decodes and encodes.
     const share = this.free.length === lanes && this.outcomes.length >= worthHalving ? 2 : 1
     const most = Math.ceil(this.outcomes.length / share)
-    const want = Math.min(Math.ceil(this.host.freeSlots / share), this.mostWanted)
-    const worthClaiming = this.woken || (this.claimAgain && want > 0)
+    const claims = this.pause === undefined
+    const want = claims ? Math.min(Math.ceil(this.host.freeSlots / share), this.mostWanted) : 0
+    const woken = claims && this.woken
+    const worthClaiming = woken || (this.claimAgain && want > 0)
     if (this.outcomes.length === 0 && !worthClaiming) return
     this.free.pop()
-    const woken = this.woken
-    this.claimAgain = false
-    this.woken = false
+    if (claims) {
+      this.claimAgain = false
+      this.woken = false
+    }
     this.asked += want
     this.inFlight++
     void this.exchange(lane, takeBatch(this.outcomes, most), { want, woken })
@@ -102,12 +113,13 @@ export class Exchange {
 
   private async exchange(lane: Lane, batch: Batch, ask: { want: number; woken: boolean }): Promise<void> {
     try {
-      const reply = await this.call(lane, batch, ask)
-      this.asked -= ask.want
+      const reply = await this.call(lane, batch, ask).finally(() => {
+        this.asked -= ask.want
+      })
+      this.refusals = 0
       this.weigh(reply.claimed)
       this.host.answered(batch, reply, ask.want)
     } catch (error) {
-      this.asked -= ask.want
       this.refused(batch, error)
     } finally {
       this.free.push(lane)
@@ -152,19 +164,19 @@ export class Exchange {
       return
     }
     report(error, "script")
-    let tries = 0
+    this.refusals++
     for (const run of batch.runs) {
-      run.refusals++
-      tries = Math.max(tries, run.refusals)
-      if (run.refusals >= refusedTries) this.host.abandoned(run)
+      if (++run.refusals >= refusedTries) this.host.abandoned(run)
+      else this.again.push(run)
     }
-    const again = batch.runs.filter((run) => run.refusals < refusedTries)
-    link.clock.setTimeout(
+    // One pause for all: a timer for each refused call would add up to a storm of claims.
+    this.pause ??= link.clock.setTimeout(
       () => {
-        this.outcomes.push(...again)
+        this.pause = undefined
+        this.outcomes.push(...this.again.splice(0))
         this.claim()
       },
-      Math.min(100 * 2 ** tries, 5000),
+      Math.min(100 * 2 ** this.refusals, longestPauseMs) * (0.75 + Math.random() / 2),
     )
   }
 }

@@ -138,7 +138,6 @@ export class Slots {
   abandoned(run: Run): void {
     tellEnding(run, { word: "l", at: 0, reason: undefined }, this.around.core, this.definition)
     run.settling = false
-    if (!run.over) this.over(run)
     this.forget(run)
   }
 
