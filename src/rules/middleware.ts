@@ -14,8 +14,21 @@ export async function runMiddleware<C>(
     if (at <= reached) throw new TaskoraError("a middleware called next() twice", "INVALID")
     reached = at
     const middleware = chain[at]
-    if (middleware) await middleware(ctx, () => step(at + 1))
-    else await last()
+    if (!middleware) return last()
+    let inner: Promise<void> | undefined
+    let settled = true
+    await middleware(ctx, () => {
+      settled = false
+      const rest = step(at + 1).finally(() => {
+        settled = true
+      })
+      // What next() rejects with is the middleware's; that it looks away must not bring the process down.
+      rest.catch(() => undefined)
+      inner ??= rest
+      return rest
+    })
+    // A middleware that does not await next() must not end the job before its handler.
+    if (!settled) await inner
   }
   await step(0)
 }
