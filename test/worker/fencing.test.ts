@@ -51,12 +51,14 @@ onRedis("a worker that comes back after its lease", (host) => {
 
   async function lateWorker(work: Work, stop: boolean) {
     const { ledger, task, heard, settings, store } = await setUp()
+    const other = await startWorker(settings)
+    other.signal("SIGSTOP")
     const late = await startWorker(settings)
     const handle = task.dispatch({ ...work, talk: true, againMs: 20 })
     const id = await handle
     await until(() => ledger.of("began").length === 1, "the job runs")
     if (stop) late.signal("SIGSTOP")
-    const other = await startWorker(settings)
+    other.signal("SIGCONT")
     await heard.until("completed")
     expect(await handle.result).toBe(`by ${other.pid}`)
     const before = await store()

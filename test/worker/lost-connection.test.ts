@@ -2,6 +2,7 @@ import { Redis } from "ioredis"
 import { describe, expect, it, onTestFinished } from "vitest"
 import { type Adapter, ConnectionError, UnconfirmedError } from "../../src/index.ts"
 import { redisAdapter } from "../../src/redis.ts"
+import { scripts } from "../../src/store/scripts.ts"
 import { hearTask } from "../support/hearing.ts"
 import { onRedis, testApps, until } from "../support/hosts.ts"
 import { type FaultyProxy, startProxy } from "../support/proxy.ts"
@@ -220,10 +221,11 @@ onRedis("while Redis is away", (host) => {
       await reader.listen()
       await app.start()
       const late: { deliver(): Promise<void> }[] = []
-      const words = ["dispatch", "claim", "settle"]
+      const words = ["dispatch", "claim", "settle"] as const
       for (const [i, word] of words.entries()) {
-        // What is in each call, and in no other: the data, the lane of claims, and the result.
-        const text = { dispatch: '"dispatch"', claim: ":s1", settle: '"settle-result"' }[word]!
+        // What is in the call: the data, any claim, and the result.
+        const texts = { dispatch: '"dispatch"', claim: scripts.settle.source.sha, settle: '"settle-result"' }
+        const text = texts[word]
         const landed = proxy.strike(text, fault)
         await task.dispatch(word)
         await heard.until("completed", i + 1)
