@@ -3,6 +3,7 @@ import { afterEach, beforeEach, expect, test } from "vitest"
 import { instruments, prometheusLabel, prometheusName } from "../../exporters/catalogue.ts"
 import { opentelemetry } from "../../exporters/opentelemetry/index.ts"
 import { prometheus } from "../../exporters/prometheus.ts"
+import { untilAborted } from "../support/aborted.ts"
 import { parseExposition } from "../support/exposition.ts"
 import { onBothHosts, testApps, until } from "../support/hosts.ts"
 import { MetricCollector } from "../support/metrics.ts"
@@ -93,10 +94,7 @@ onBothHosts("both paths", (host) => {
         ctx.progress({ attempt: ctx.attempt })
         if (deed === "fail") throw new RangeError("always")
         if (deed === "retry" && ctx.attempt === 1) throw new TypeError("once more")
-        if (deed === "hold")
-          await new Promise((_, reject) =>
-            ctx.signal.addEventListener("abort", () => reject(ctx.signal.reason)),
-          )
+        if (deed === "hold") await untilAborted(ctx.signal)
         return deed
       },
     })

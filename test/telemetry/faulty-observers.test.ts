@@ -1,6 +1,7 @@
 import { afterEach, expect, test, vi } from "vitest"
 import { prometheus } from "../../exporters/prometheus.ts"
 import type { Observer } from "../../src/index.ts"
+import { untilAborted } from "../support/aborted.ts"
 import { parseExposition, seriesValue } from "../support/exposition.ts"
 import { onBothHosts, testApps, until } from "../support/hosts.ts"
 
@@ -88,15 +89,12 @@ onBothHosts("an observer", (host) => {
       retry: { attempts: 2, delay: 1 },
       concurrency: 2,
       async handler(deed: string, ctx) {
-        runs.push(`${deed} ${ctx.attempt}`)
         ctx.progress(1)
         ctx.log.info("under way")
         await ctx.heartbeat()
+        runs.push(`${deed} ${ctx.attempt}`)
         if (deed === "fail" || (deed === "retry" && ctx.attempt === 1)) throw new RangeError("no luck")
-        if (deed === "hold")
-          await new Promise((_, reject) =>
-            ctx.signal.addEventListener("abort", () => reject(ctx.signal.reason)),
-          )
+        if (deed === "hold") await untilAborted(ctx.signal)
         return deed
       },
     })

@@ -6,6 +6,7 @@ import { opentelemetry } from "../../exporters/opentelemetry/index.ts"
 import { memoryAdapter } from "../../src/memory.ts"
 import { redisAdapter } from "../../src/redis.ts"
 import type { Adapter } from "../../src/store/store.ts"
+import { untilAborted } from "../support/aborted.ts"
 import { onBothHosts, onRedis, testApps, until } from "../support/hosts.ts"
 import { manualClock } from "../support/manual-clock.ts"
 import { startProxy } from "../support/proxy.ts"
@@ -113,9 +114,7 @@ trace 2
     const task = app.task("t", {
       async handler(_: unknown, ctx) {
         begun()
-        await new Promise((_, reject) =>
-          ctx.signal.addEventListener("abort", () => reject(ctx.signal.reason)),
-        )
+        await untilAborted(ctx.signal)
       },
       onCancel: () => cleanedIn.push(trace.getActiveSpan()?.spanContext().spanId),
     })

@@ -9,6 +9,7 @@ import {
   type TaskoraError,
 } from "../../src/index.ts"
 import { redisAdapter } from "../../src/redis.ts"
+import { untilAborted } from "../support/aborted.ts"
 
 /** What the test tells a pod when it starts it. */
 export interface PodConfig {
@@ -102,10 +103,7 @@ async function perform(deed: Deed, ctx: Context): Promise<void> {
   if (deed.do === "again" && ctx.attempt === 1) throw ctx.retry({ delay: 5 })
   if (deed.do === "report") ctx.progress(ctx.attempt)
   if (deed.do !== "hold") return
-  const aborted = new Promise<never>((_, reject) => {
-    ctx.signal.addEventListener("abort", () => reject(ctx.signal.reason))
-  })
-  await Promise.race([gate, aborted])
+  await Promise.race([gate, untilAborted(ctx.signal)])
 }
 
 async function obey(order: Order): Promise<unknown> {
