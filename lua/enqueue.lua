@@ -4,7 +4,7 @@
 -- Stores new jobs, all or none, in the order given. Each job: id, options, body (headers \n data).
 -- options: "" or "delay,priority,named" (ms; 0 to 2^21; 1 where the user chose the id).
 -- Replies { time, words, known } with a letter for each job: s stored, d duplicate (its id has a record already).
-local known = redis.call("HMGET", q.stats, "lane:" .. a.lane, "due", "epoch")
+local known = redis.call("HMGET", q.stats, "lane:" .. a.lane, "due", "epoch", "dispatched")
 local verdict, answer = lane_check(known[1], tonumber(a.n))
 local now = server_time()
 if verdict == "stale" then return { "stale" } end
@@ -85,8 +85,8 @@ elseif #jobs > 0 then
   if #ranked > 0 then redis.call("MSET", unpack(ranked)) end
 end
 
-if #jobs > 0 then redis.call("HINCRBY", q.stats, "dispatched", #jobs) end
 -- Counters that fall within one epoch were lost in a failover; a new epoch is a real new beginning.
 if not known[3] then redis.call("HSETNX", q.stats, "epoch", a.lane .. "-" .. created) end
-redis.call("HSET", q.stats, "lane:" .. a.lane, lane_receipt(a.n, created, answer))
+redis.call("HSET", q.stats, "lane:" .. a.lane, lane_receipt(a.n, created, answer),
+  "dispatched", whole((known[4] or 0) + #jobs))
 return { "stored", now, answer }

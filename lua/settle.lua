@@ -21,8 +21,7 @@ local items = settlement_read(q, a, ARGV, first, requests)
 local found = claim_find(q, a, tonumber(a.want), known[5] == "1", tombs)
 
 -- From here on it writes; first what a full server lets through.
-settlement_leave(q, items, requests)
-if found then claim_take(q, found) end
+settlement_leave(q, items, requests, found and claim_take(q, found))
 
 local bin = { gone = {}, expire = {} }
 local log = events_begin(q, a.instance, a.maxlen, tonumber(known[2] or 0))
@@ -40,7 +39,7 @@ end
 if #call.records > 0 then redis.call("MSET", unpack(call.records)) end
 events_flush(log)
 if bin.gone[1] or bin.expire[1] then finish_sweep(bin) end
-if a.woken == "1" and claim_left(q) then
+if a.woken == "1" and (not found or found.more) and claim_left(q) then
   redis.call("ZADD", q.wake, 0, "w")
   more = true
 end

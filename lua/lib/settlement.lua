@@ -39,8 +39,9 @@ local function settlement_read(q, a, argv, first, requests)
   return items
 end
 
--- Takes the ended runs out of the active set. ZREM comes first of all writes: a full server lets it through.
-local function settlement_leave(q, items, requests)
+-- Takes the ended runs out of the active set. ZREM lets the rest of the script through on a full server, so something is
+-- always written here, unless the call has `begun` to write with a command that does the same.
+local function settlement_leave(q, items, requests, begun)
   local members, n = {}, 0
   for k = 1, #items do
     local item = items[k]
@@ -49,8 +50,8 @@ local function settlement_leave(q, items, requests)
       members[n] = item.id .. "\t" .. item.token
     end
   end
-  if n == 0 then members[1] = "" end
-  redis.call("ZREM", q.active, unpack(members))
+  if n == 0 and not begun then members[1] = "" end
+  if #members > 0 then redis.call("ZREM", q.active, unpack(members)) end
   if requests then settlement_rare().drop_requests(q, items) end
 end
 
