@@ -3,7 +3,7 @@
 stds.taskora = {
   read_globals = {
     "KEYS", "ARGV",
-    "ipairs", "next", "pairs", "select", "tonumber", "tostring", "type", "unpack",
+    "error", "ipairs", "next", "pairs", "select", "tonumber", "tostring", "type", "unpack",
     redis = { fields = { "call", "error_reply" } },
     math = { fields = { "floor", "max", "min" } },
     string = { fields = { "find", "format", "gmatch", "gsub", "match", "sub" } },

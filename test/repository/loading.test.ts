@@ -103,11 +103,11 @@ describe("what is loaded", () => {
     expect(loadedBy(asked).packages).toContain("prom-client")
   })
 
-  test("opentelemetry() loads OpenTelemetry's API and nothing of its SDK", () => {
+  test("opentelemetry() loads OpenTelemetry's APIs and nothing of its SDK", () => {
     const observer = `import { opentelemetry } from "taskora/opentelemetry"`
     const { files, packages } = loadedBy(work(`${memory}\n${observer}`, "opentelemetry()"))
     expect(packages).toEqual(["@opentelemetry/", "wasmoon"])
-    const foreign = files.filter((file) => /@opentelemetry\/(?!api\/)/.test(file))
+    const foreign = files.filter((file) => /@opentelemetry\/(?!api\/|api-logs\/)/.test(file))
     expect(foreign).toEqual([])
   })
 })

@@ -81,7 +81,8 @@ describe("the README", () => {
     const packages = [...readme.matchAll(/@opentelemetry\/[\w-]+/g)].map(([name]) => name)
     expect(packages.filter((name) => !(name in manifest.peerDependencies))).toEqual([])
     const needed = Object.keys(manifest.peerDependencies).filter((name) => name.startsWith("@opentelemetry/"))
-    // Loaded for OTEL_PROPAGATORS alone, and a dependency of the others.
-    expect(needed.filter((name) => !packages.includes(name))).toEqual(["@opentelemetry/core"])
+    // Dependencies of the others: for ctx.log where there is an SDK of logs, and for OTEL_PROPAGATORS.
+    const implied = ["@opentelemetry/api-logs", "@opentelemetry/core"]
+    expect(needed.filter((name) => !packages.includes(name))).toEqual(implied)
   })
 })
