@@ -16,7 +16,9 @@ export interface Import {
   readonly isPackage: boolean
 }
 
-/** The files of the given folders that exist, in order. */
+const notOurs = /(^|\/)(node_modules|dist)\//
+
+/** The files of the given folders that exist, in order; what was installed or built there apart. */
 export function sourceFiles(folders: readonly string[], extension: string): SourceFile[] {
   return folders
     .filter((folder) => existsSync(join(root, folder)))
@@ -25,7 +27,7 @@ export function sourceFiles(folders: readonly string[], extension: string): Sour
         (path) => `${folder}/${path.replaceAll("\\", "/")}`,
       ),
     )
-    .filter((path) => path.endsWith(extension))
+    .filter((path) => path.endsWith(extension) && !notOurs.test(path))
     .sort()
     .map((path) => ({ path, text: readFileSync(join(root, path), "utf8") }))
 }
