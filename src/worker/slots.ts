@@ -21,6 +21,9 @@ export interface SlotsListener {
   due(slots: Slots, at: number): void
 }
 
+/** A request that finds no room is heard of at the next renewal. */
+const mostEarly = 1000
+
 /** The slots of one task in this process: claims jobs into free ones, and settles what ended. */
 export class Slots {
   readonly keys: TaskKeys
@@ -33,6 +36,8 @@ export class Slots {
   private readonly timeouts: Timeouts
   private taken = 0
   private quiet: (() => void)[] = []
+  /** Requests to cancel, by token, for runs that may be in a claim's answer that is still to come. */
+  private readonly early = new Map<string, string | undefined>()
 
   constructor(
     readonly definition: Definition,
@@ -80,6 +85,13 @@ export class Slots {
     run.abort(cancelReason(run, reason))
     await cleanUp(run, this.definition, this.around)
     this.exchange.settle(run)
+  }
+
+  /** Somebody asks for the run of this token to be cancelled; every worker of the task hears it. */
+  requested(token: string, reason: string | undefined): void {
+    const run = this.runs.get(token)
+    if (run) void this.cancel(run, parseReason(reason))
+    else if (this.exchange.asked > 0 && this.early.size < mostEarly) this.early.set(token, reason)
   }
 
   /** Ends a run that took too long; the handler may go on, in its slot. */
@@ -181,8 +193,10 @@ export class Slots {
         this.exchange.settle(run)
       } else {
         this.launch(run)
+        if (this.early.has(run.lease.token)) this.requested(run.lease.token, this.early.get(run.lease.token))
       }
     }
+    if (this.exchange.asked === 0) this.early.clear()
     this.timeouts.watch()
   }
 

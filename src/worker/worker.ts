@@ -112,9 +112,7 @@ export class Worker implements SlotsListener {
   /** A request to cancel, as `cancel.lua` publishes it. */
   heard(channel: string, text: string): void {
     const [, token, reason] = text.split("\t")
-    const slots = this.byChannel.get(channel)
-    const run = slots?.runs.get(token ?? "")
-    if (slots && run) void slots.cancel(run, reason ? (JSON.parse(reason) as string) : undefined)
+    this.byChannel.get(channel)?.requested(token ?? "", reason)
   }
 
   use(): SlotUse[] {
