@@ -83,7 +83,12 @@ export function decodeRecord(text: string): JobRecord | undefined {
     lifeStart: Number(cold[6]) || created,
     releases: Number(cold[7]),
     history:
-      historyEnd === coldEnd + 1 ? [] : text.slice(coldEnd + 1, historyEnd).split(";").map(decodePast),
+      historyEnd === coldEnd + 1
+        ? []
+        : text
+            .slice(coldEnd + 1, historyEnd)
+            .split(";")
+            .map(decodePast),
     headers: text.slice(historyEnd + 1, headersEnd),
     data: text.slice(headersEnd + 1),
   }
