@@ -107,8 +107,8 @@ export class JobFollower implements Follower {
 
   /** Reads live events first and the past after, so that nothing falls between them. */
   private async catchUp(): Promise<void> {
-    await this.around.hub.follow(this.job.task, this)
-    const since = await this.job.stored()
+    // Together: a job that was refused is known at once, also where there is no connection to read by.
+    const [since] = await Promise.all([this.job.stored(), this.around.hub.follow(this.job.task, this)])
     this.begun = true
     if (this.over) return
     if (this.emitter.hasAny()) await this.reread(since)
