@@ -1,0 +1,196 @@
+import fc from "fast-check"
+import { bodyOf, type Held, type Kind } from "./calls.ts"
+import type { Model, ModelCall } from "./model.ts"
+import type { Real } from "./model-run.ts"
+
+type Command = fc.AsyncCommand<Model, Real>
+
+/** How a call meets the server: as it should, or not at all now (it may arrive late, by a `resend`). */
+const delivery = fc.oneof(
+  { weight: 9, arbitrary: fc.constant("sent") },
+  { weight: 1, arbitrary: fc.constant("held up") },
+)
+const index = fc.nat(1000)
+const reason = fc.constantFrom('"first"', '"second"', "")
+
+/** What depends on the host: virtual time can be moved, real time cannot, so there nothing may fall due. */
+export interface Times {
+  readonly virtual: boolean
+}
+
+function command(name: string, detail: unknown, run: (model: Model, real: Real) => Promise<void>): Command {
+  return { check: () => true, run, toString: () => `${name}(${JSON.stringify(detail)})` }
+}
+
+async function deliver(real: Real, model: Model, call: ModelCall, how: string): Promise<void> {
+  real.history.push(call)
+  if (how === "sent") await real.send(model, call)
+}
+
+export function commands({ virtual }: Times): fc.Arbitrary<Command>[] {
+  const delay = virtual ? fc.constantFrom(0, 0, 5, 50) : fc.constantFrom(0, 1_000_000)
+  const lease = virtual ? fc.constantFrom(10, 60, 1_000_000) : fc.constant(1_000_000)
+  const age = virtual ? fc.constantFrom(1_000_000, 20) : fc.constant(1_000_000)
+  const keep = fc.constantFrom(100, 2, 0)
+  const all = [
+    enqueue(delay),
+    settle(delay, lease, keep),
+    settle(delay, lease, keep),
+    renew(lease),
+    progress(),
+    cancel(keep),
+    upkeep(age, keep),
+    resend(),
+    resend(),
+    fc.constant(command("flushScripts", null, (_model, real) => real.bench.flushScripts())),
+  ]
+  return virtual ? [...all, advance(), advance()] : all
+}
+
+function enqueue(delay: fc.Arbitrary<number>): fc.Arbitrary<Command> {
+  const job = fc.record({
+    name: fc.option(fc.constantFrom("n1", "n2", "n10", "{n}*:"), { freq: 2 }),
+    delay,
+    priority: fc.constantFrom(0, 0, 0, 1, 7),
+    data: fc.json({ maxDepth: 1 }),
+  })
+  const detail = fc.record({ lane: fc.nat(1), jobs: fc.array(job, { minLength: 1, maxLength: 4 }), delivery })
+  return detail.map((chosen) =>
+    command("enqueue", chosen, async (model, real) => {
+      const jobs = chosen.jobs.map(({ name, ...rest }) =>
+        name === null ? { id: `p${real.plain++}`, ...rest } : { id: name, named: true, ...rest },
+      )
+      const at = real.next(`e${chosen.lane}`)
+      await deliver(real, model, { script: "enqueue", at, jobs }, chosen.delivery)
+    }),
+  )
+}
+
+const kinds: readonly Kind[] = [
+  "completed",
+  "completed",
+  "failed",
+  "retried",
+  "cancelled",
+  "released",
+  "progress",
+]
+
+function settle(
+  delay: fc.Arbitrary<number>,
+  lease: fc.Arbitrary<number>,
+  keep: fc.Arbitrary<number>,
+): fc.Arbitrary<Command> {
+  const pick = fc.record({
+    index,
+    kind: fc.constantFrom(...kinds),
+    delay,
+    run: fc.constantFrom("", "", "00-r"),
+    old,
+  })
+  const detail = fc.record({
+    lane: fc.nat(1),
+    picks: fc.array(pick, { maxLength: 3 }),
+    options: fc.record({ want: fc.nat(4), lease, keepCompleted: keep, keepFailed: keep }),
+    delivery,
+  })
+  return detail.map((chosen) =>
+    command("settle", chosen, async (model, real) => {
+      const items = chosen.picks.flatMap(({ kind, delay, run, ...which }) => {
+        const held = holder(which, model, real)
+        const item = (kind: Kind) => ({ ...held, kind, run, delay, body: bodyOf(kind, delay) })
+        // A report of progress never comes without the outcome that it precedes.
+        return kind === "progress" ? [item("progress"), item("completed")] : [item(kind)]
+      })
+      const at = real.next(`s${chosen.lane}`)
+      await deliver(
+        real,
+        model,
+        { script: "settle", at, items: once(items), options: chosen.options },
+        chosen.delivery,
+      )
+    }),
+  )
+}
+
+/** Sometimes a token that was granted long ago. */
+const old = fc.oneof(
+  { weight: 5, arbitrary: fc.constant(false) },
+  { weight: 1, arbitrary: fc.constant(true) },
+)
+
+function holder(which: { index: number; old: boolean }, model: Model, real: Real): Held {
+  const active = model.in("active").map(({ id, token }) => ({ id, token: String(token) }))
+  const from = which.old || active.length === 0 ? real.granted : active
+  return from[which.index % Math.max(1, from.length)] ?? { id: "nobody", token: "1" }
+}
+
+/** Drops repeated reports: the model has no words for a run that reports again after its end. */
+function once<T extends Held & { readonly kind: Kind }>(items: readonly T[]): T[] {
+  const seen = new Set<string>()
+  return items.filter(({ id, token, kind }) => {
+    const name = `${id} ${token} ${kind === "progress" ? "progress" : "end"}`
+    return seen.has(name) ? false : seen.add(name)
+  })
+}
+
+function renew(lease: fc.Arbitrary<number>): fc.Arbitrary<Command> {
+  const pick = fc.record({ index, old, run: fc.constantFrom("", "00-n") })
+  const detail = fc.record({ picks: fc.array(pick, { minLength: 1, maxLength: 3 }), lease, delivery })
+  return detail.map((chosen) =>
+    command("renew", chosen, async (model, real) => {
+      const leases = chosen.picks.map(({ run, ...which }) => ({ ...holder(which, model, real), run }))
+      const call: ModelCall = { script: "renew", at: real.next("r"), leases, lease: chosen.lease }
+      await deliver(real, model, call, chosen.delivery)
+    }),
+  )
+}
+
+function progress(): fc.Arbitrary<Command> {
+  const pick = fc.record({ index, old, value: fc.constantFrom("10", '{"step":"ü"}') })
+  const detail = fc.record({ picks: fc.array(pick, { minLength: 1, maxLength: 3 }), delivery })
+  return detail.map((chosen) =>
+    command("progress", chosen, async (model, real) => {
+      const reports = chosen.picks.map(({ value, ...which }) => ({ ...holder(which, model, real), value }))
+      await deliver(real, model, { script: "progress", at: real.next("p"), reports }, chosen.delivery)
+    }),
+  )
+}
+
+function cancel(keep: fc.Arbitrary<number>): fc.Arbitrary<Command> {
+  return fc.record({ index, reason, keepFailed: keep, delivery }).map((chosen) =>
+    command("cancel", chosen, async (model, real) => {
+      const ids = [...model.jobs.keys(), "nobody"]
+      const id = ids[chosen.index % ids.length]!
+      const { reason, keepFailed } = chosen
+      const call: ModelCall = { script: "cancel", at: real.next("c"), id, reason, keepFailed }
+      await deliver(real, model, call, chosen.delivery)
+    }),
+  )
+}
+
+function upkeep(age: fc.Arbitrary<number>, keepFailed: fc.Arbitrary<number>): fc.Arbitrary<Command> {
+  const options = fc.record({ stalls: fc.nat(2), keepFailed, ageCompleted: age, ageFailed: age })
+  return fc.record({ options, lane: fc.nat(1), delivery }).map((chosen) =>
+    command("upkeep", chosen, async (model, real) => {
+      const at = real.next(`u${chosen.lane}`)
+      await deliver(real, model, { script: "upkeep", at, options: chosen.options }, chosen.delivery)
+    }),
+  )
+}
+
+/** Sends any earlier call again, word for word; late ones of those that were held up come for the first time. */
+function resend(): fc.Arbitrary<Command> {
+  return fc.record({ back: fc.nat(8) }).map(({ back }) =>
+    command("resend", back, async (model, real) => {
+      const call = real.history.at(-1 - (back % Math.max(1, real.history.length)))
+      if (call) await real.send(model, call)
+    }),
+  )
+}
+
+function advance(): fc.Arbitrary<Command> {
+  return fc
+    .constantFrom(1, 5, 30, 200)
+    .map((ms) => command("advance", ms, (_model, real) => real.bench.pass(ms)))
+}

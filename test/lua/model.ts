@@ -1,0 +1,398 @@
+import type { Held, Item, NewJob, Receipt, SettleOptions, UpkeepOptions } from "./calls.ts"
+
+/** A call as the model and the real scripts both take it, so that any earlier one can be sent again to both. */
+export type ModelCall =
+  | { readonly script: "enqueue"; readonly at: Receipt; readonly jobs: readonly NewJob[] }
+  | {
+      readonly script: "settle"
+      readonly at: Receipt
+      readonly items: readonly (Item & { readonly body: string; readonly delay: number })[]
+      readonly options: Required<Pick<SettleOptions, "want" | "lease" | "keepCompleted" | "keepFailed">>
+    }
+  | {
+      readonly script: "renew"
+      readonly at: Receipt
+      readonly leases: readonly (Held & { readonly run: string })[]
+      readonly lease: number
+    }
+  | {
+      readonly script: "progress"
+      readonly at: Receipt
+      readonly reports: readonly (Held & { readonly value: string })[]
+    }
+  | {
+      readonly script: "cancel"
+      readonly at: Receipt
+      readonly id: string
+      readonly reason: string
+      readonly keepFailed: number
+    }
+  | {
+      readonly script: "upkeep"
+      readonly at: Receipt
+      readonly options: Required<Omit<UpkeepOptions, "maxlen">>
+    }
+
+type State = "waiting" | "delayed" | "active" | "completed" | "failed" | "cancelled"
+
+export interface ModelJob {
+  readonly id: string
+  readonly priority: number
+  readonly data: string
+  readonly created: number
+  state: State
+  eligible: number
+  fails: number
+  attempt: number
+  stalls: number
+  releases: number
+  token: number
+  claimed: number
+  finished: number
+  run: string
+  outcome: string
+  /** When it arrived at the back of its band, as a rising number. */
+  since: number
+  /** The token under which it first came back to the front; 0 while it stands in line. */
+  returned: number
+  deadline: number
+  progress: string | undefined
+  /** The reason with which somebody asked for its cancel. */
+  requested: string | undefined
+}
+
+export type ModelReply = "stale" | Readonly<Record<string, unknown>>
+
+interface Answer {
+  readonly n: number
+  readonly reply: Exclude<ModelReply, "stale">
+  readonly granted: readonly { readonly id: string; readonly token: number }[]
+}
+
+/** What the scripts do, written as plainly as possible: no keys, no batches, no hints but those that replies tell. */
+export class Model {
+  readonly jobs = new Map<string, ModelJob>()
+  readonly events: string[] = []
+  readonly counters = new Map<string, number>()
+  /** Ended jobs, newest first. */
+  readonly ended: Record<"completed" | "failed" | "cancelled", string[]> = {
+    completed: [],
+    failed: [],
+    cancelled: [],
+  }
+  token = 0
+  due = 0
+  private arrivals = 0
+  private readonly answers = new Map<string, Answer>()
+
+  /** The answer to a call that came at server time `now`. */
+  apply(call: ModelCall, now: number): ModelReply {
+    const { lane, n } = call.at
+    const last = this.answers.get(lane)
+    if (last && n < last.n) return "stale"
+    if (last && n === last.n) return this.again(call, last)
+    const granted: { id: string; token: number }[] = []
+    const reply = this.act(call, now, granted)
+    this.answers.set(lane, { n, reply, granted })
+    return reply
+  }
+
+  /** Whether the call's receipt is the last one of its lane. */
+  isRepeated({ at }: ModelCall): boolean {
+    return this.answers.get(at.lane)?.n === at.n
+  }
+
+  /** Waiting jobs in the order in which they will be claimed. */
+  line(): ModelJob[] {
+    const first = (a: ModelJob, b: ModelJob) => {
+      if (a.priority !== b.priority) return b.priority - a.priority
+      if (a.priority > 0) return a.since - b.since
+      if (a.returned > 0 && b.returned > 0) return a.returned - b.returned
+      return a.returned > 0 ? -1 : b.returned > 0 ? 1 : a.since - b.since
+    }
+    return this.in("waiting").sort(first)
+  }
+
+  in(state: State): ModelJob[] {
+    return [...this.jobs.values()].filter((job) => job.state === state)
+  }
+
+  private again(call: ModelCall, { reply, granted }: Answer): ModelReply {
+    if (call.script !== "settle") return reply
+    const held = granted.filter(({ id, token }) => {
+      const job = this.jobs.get(id)
+      return job?.state === "active" && job.token === token
+    })
+    return { ...reply, due: this.due, claimed: held.map(({ id, token }) => `${id} ${token}`) }
+  }
+
+  private act(call: ModelCall, now: number, granted: { id: string; token: number }[]) {
+    switch (call.script) {
+      case "enqueue":
+        return { words: call.jobs.map((job) => this.enqueue(job, now)).join("") }
+      case "settle":
+        return this.settle(call, now, granted)
+      case "renew":
+        return { words: call.leases.map((lease) => this.renew(lease, now + call.lease)).join("") }
+      case "progress":
+        return {
+          words: call.reports.map((report) => (this.progress(report, report.value) ? "o" : "l")).join(""),
+        }
+      case "cancel":
+        return this.cancel(call, now)
+      case "upkeep":
+        return this.upkeep(call.options, now)
+    }
+  }
+
+  private enqueue({ id, delay = 0, priority = 0, data = "null" }: NewJob, now: number): "s" | "d" {
+    if (this.jobs.has(id)) return "d"
+    const job: ModelJob = {
+      id,
+      priority,
+      data,
+      created: now,
+      state: "waiting",
+      eligible: now + delay,
+      fails: 0,
+      attempt: 0,
+      stalls: 0,
+      releases: 0,
+      token: 0,
+      claimed: 0,
+      finished: 0,
+      run: "",
+      outcome: "",
+      since: 0,
+      returned: 0,
+      deadline: 0,
+      progress: undefined,
+      requested: undefined,
+    }
+    this.jobs.set(id, job)
+    this.add("dispatched")
+    if (delay > 0) this.postpone(job)
+    else this.queueUp(job)
+    return "s"
+  }
+
+  private settle(
+    { items, options }: Extract<ModelCall, { script: "settle" }>,
+    now: number,
+    granted: { id: string; token: number }[],
+  ) {
+    // What this call itself puts back is for the next one to claim.
+    const next = this.line().slice(0, options.want)
+    const reasons: string[] = []
+    const words = items.map((item) => {
+      const job = this.held(item)
+      if (!job) return "l"
+      if (item.run) job.run = item.run
+      if (item.kind === "progress") {
+        this.progress(item, item.body)
+        return "p"
+      }
+      if (job.requested !== undefined) {
+        reasons.push(job.requested)
+        this.finish(job, "cancelled", job.requested, { now, keep: options.keepFailed })
+        return "x"
+      }
+      return this.outcome(job, item, now, options)
+    })
+    this.trim("completed", options.keepCompleted, words.includes("c"))
+    this.trim("failed", options.keepFailed, words.includes("f"))
+    this.trim("cancelled", options.keepFailed, words.includes("x"))
+    for (const job of next) {
+      Object.assign(job, { state: "active", token: ++this.token, claimed: now, attempt: job.fails + 1 })
+      job.deadline = now + options.lease
+      this.add("started")
+      this.events.push(`active ${job.id} ${job.attempt}`)
+      granted.push({ id: job.id, token: job.token })
+    }
+    const claimed = granted.map(({ id, token }) => `${id} ${token}`)
+    return {
+      words: words.join(""),
+      due: this.due,
+      claimed,
+      reasons: reasons.join("\t"),
+      seq: this.events.length,
+    }
+  }
+
+  private outcome(
+    job: ModelJob,
+    { kind, body, delay }: { readonly kind: string; readonly body: string; readonly delay: number },
+    now: number,
+    { keepCompleted, keepFailed }: { readonly keepCompleted: number; readonly keepFailed: number },
+  ): string {
+    const failure = body.slice(body.lastIndexOf("\n") + 1)
+    switch (kind) {
+      case "completed":
+        this.finish(job, "completed", body, { now, keep: keepCompleted })
+        return "c"
+      case "cancelled":
+        this.finish(job, "cancelled", body, { now, keep: keepFailed })
+        return "x"
+      case "failed":
+        this.failAttempt(job, false)
+        this.finish(job, "failed", failure, { now, keep: keepFailed })
+        return "f"
+      case "retried":
+        this.failAttempt(job, true)
+        this.add("retried")
+        Object.assign(job, { outcome: failure, eligible: now + delay, returned: 0 })
+        if (delay > 0) this.postpone(job)
+        else this.queueUp(job)
+        return "r"
+      default:
+        this.add("released")
+        job.releases++
+        this.comeBack(job, now)
+        return "b"
+    }
+  }
+
+  private renew(lease: Held & { readonly run: string }, deadline: number): string {
+    const job = this.held(lease)
+    if (!job) return "l"
+    job.deadline = deadline
+    if (lease.run) job.run = lease.run
+    return job.requested === undefined ? "o" : "x"
+  }
+
+  private progress(held: Held, value: string): boolean {
+    const job = this.held(held)
+    if (!job) return false
+    job.progress = value
+    this.events.push(`progress ${job.id} ${value}`)
+    return true
+  }
+
+  private cancel({ id, reason, keepFailed }: Extract<ModelCall, { script: "cancel" }>, now: number) {
+    const job = this.jobs.get(id)
+    if (!job) return { word: "unknown", state: "" }
+    const { state } = job
+    if (state === "completed" || state === "failed") return { word: "finished", state: "" }
+    if (state === "cancelled") return { word: "cancelled", state: "" }
+    if (state === "active") {
+      job.requested ??= reason
+      return { word: "requested", state }
+    }
+    this.finish(job, "cancelled", reason, { now, keep: keepFailed })
+    this.trim("cancelled", keepFailed, true)
+    return { word: "cancelled", state }
+  }
+
+  private upkeep(options: Required<Omit<UpkeepOptions, "maxlen">>, now: number) {
+    const byDeadline = (a: ModelJob, b: ModelJob) => a.deadline - b.deadline || compare(a.id, b.id)
+    const lost = this.in("active").filter((job) => job.deadline < now)
+    const stalled = lost.sort(byDeadline).map((job) => `${job.id} ${this.recover(job, now, options)}`)
+    this.trim(
+      "failed",
+      options.keepFailed,
+      stalled.some((said) => said.endsWith(" failed")),
+    )
+    this.trim(
+      "cancelled",
+      options.keepFailed,
+      stalled.some((said) => said.endsWith(" cancelled")),
+    )
+    let promoted = 0
+    if (this.due > 0 && this.due <= now) {
+      const byDue = (a: ModelJob, b: ModelJob) => a.eligible - b.eligible || compare(a.id, b.id)
+      const ready = this.in("delayed").filter((job) => job.eligible <= now)
+      for (const job of ready.sort(byDue)) this.queueUp(job)
+      promoted = ready.length
+      this.add("promoted", promoted)
+      this.due = Math.min(...this.in("delayed").map((job) => job.eligible))
+      if (this.due === Number.POSITIVE_INFINITY) this.due = 0
+    }
+    this.trimOld("completed", now - options.ageCompleted)
+    this.trimOld("failed", now - options.ageFailed)
+    this.trimOld("cancelled", now - options.ageFailed)
+    return { stalled, promoted, due: this.due }
+  }
+
+  private recover(
+    job: ModelJob,
+    now: number,
+    { stalls, keepFailed }: { stalls: number; keepFailed: number },
+  ): string {
+    if (job.requested !== undefined) {
+      this.finish(job, "cancelled", job.requested, { now, keep: keepFailed })
+      return "cancelled"
+    }
+    job.stalls++
+    const action = job.stalls > stalls ? "failed" : "recovered"
+    this.add(`stalled_${action}`)
+    this.events.push(`stalled ${job.id} ${job.stalls} ${action}`)
+    if (action === "recovered") {
+      this.comeBack(job, now)
+    } else {
+      this.failAttempt(job, false)
+      const message = `job stalled ${job.stalls} times; its workers vanished while it ran`
+      this.finish(job, "failed", JSON.stringify({ name: "StalledError", message }), { now, keep: keepFailed })
+    }
+    return action
+  }
+
+  private held({ id, token }: Held): ModelJob | undefined {
+    const job = this.jobs.get(id)
+    return job?.state === "active" && job.token === Number(token) ? job : undefined
+  }
+
+  private queueUp(job: ModelJob): void {
+    job.state = "waiting"
+    job.since = ++this.arrivals
+  }
+
+  private postpone(job: ModelJob): void {
+    job.state = "delayed"
+    if (this.due === 0 || job.eligible < this.due) this.due = job.eligible
+  }
+
+  private comeBack(job: ModelJob, now: number): void {
+    job.state = "waiting"
+    job.eligible = now
+    if (job.priority === 0) job.returned ||= job.token
+  }
+
+  private failAttempt(job: ModelJob, willRetry: boolean): void {
+    job.fails = job.attempt
+    this.add("attempts_failed")
+    this.events.push(`failed ${job.id} ${job.attempt} ${willRetry}`)
+    if (willRetry) this.events.push(`retrying ${job.id} ${job.attempt + 1}`)
+  }
+
+  private finish(
+    job: ModelJob,
+    state: "completed" | "failed" | "cancelled",
+    outcome: string,
+    { now, keep }: { readonly now: number; readonly keep: number },
+  ): void {
+    this.add(state === "cancelled" ? `cancelled_${job.state}` : state)
+    if (state === "completed") this.events.push(`completed ${job.id} ${job.attempt}`)
+    if (state === "cancelled") this.events.push(`cancelled ${job.id} ${outcome}`)
+    Object.assign(job, { state, outcome, finished: now, requested: undefined })
+    if (keep === 0) this.jobs.delete(job.id)
+    else this.ended[state].unshift(job.id)
+  }
+
+  /** Forgets what is too much; only a call that adds to a list trims it. */
+  private trim(state: "completed" | "failed" | "cancelled", most: number, added: boolean): void {
+    if (added && most > 0) for (const id of this.ended[state].splice(most)) this.jobs.delete(id)
+  }
+
+  private trimOld(state: "completed" | "failed" | "cancelled", oldest: number): void {
+    const list = this.ended[state]
+    while (list.length > 0 && this.jobs.get(list.at(-1)!)!.finished < oldest) this.jobs.delete(list.pop()!)
+  }
+
+  private add(counter: string, n = 1): void {
+    if (n > 0) this.counters.set(counter, (this.counters.get(counter) ?? 0) + n)
+  }
+}
+
+function compare(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a), Buffer.from(b))
+}
