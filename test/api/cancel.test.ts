@@ -173,7 +173,7 @@ onBothHosts("cancel", (host) => {
   it("a lease that was lost with a request is cancelled, not stalled", async () => {
     const adapter = host.adapter()
     const taskora = openApp({ adapter })
-    const task = taskora.task("vanishing", { handler: async () => 1, stall: { interval: 40 } })
+    const task = taskora.task("vanishing", { handler: async () => 1, stall: { interval: 1000 } })
     const heard = hearTask(task)
     await taskora.listen()
     const handle = task.dispatch({})

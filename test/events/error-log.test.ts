@@ -116,7 +116,7 @@ onBothHosts("default error logging", (host) => {
   it("This prevents errors from being silently swallowed: a job that stalled too often is printed by who recovered it", async () => {
     const adapter = host.adapter()
     const taskora = openApp({ adapter })
-    const task = taskora.task("send-email", { ...refuse, stall: { interval: 40, maxCount: 0 } })
+    const task = taskora.task("send-email", { ...refuse, stall: { interval: 1000, maxCount: 0 } })
     const id = await task.dispatch({})
     await claimAndVanish(adapter, task.name)
     await taskora.start()

@@ -21,7 +21,7 @@ async function send(data: Email, ctx: Context): Promise<string> {
 const quick: TaskOptions<Email, string> = {
   handler: send,
   retry: { attempts: 3, delay: 1, jitter: false },
-  stall: { interval: 40, maxCount: 1 },
+  stall: { interval: 1000, maxCount: 1 },
 }
 
 onBothHosts("the events page", (host) => {
@@ -302,7 +302,7 @@ onBothHosts("the events page", (host) => {
     it('stalled { id, count, action: "recovered" | "failed" }: the failure follows its stall', async () => {
       const adapter = host.adapter()
       const taskora = openApp({ adapter })
-      const task = taskora.task("send-email", { ...quick, stall: { interval: 40, maxCount: 0 } })
+      const task = taskora.task("send-email", { ...quick, stall: { interval: 1000, maxCount: 0 } })
       const heard = hearTask(task)
       await taskora.listen()
       const id = await task.dispatch({})
