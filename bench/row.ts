@@ -21,6 +21,16 @@ export interface Measure {
   readonly better: "more" | "less" | "neither"
 }
 
+export type Limit = { readonly least: number } | { readonly most: number }
+
+/** What one entry's own measure must keep to, in the median or in its best round. */
+export interface Bound {
+  readonly of: string
+  readonly measure: string
+  readonly limit: Limit
+  readonly best?: true
+}
+
 /** The median of one entry's measure over that of another. */
 export interface Comparison {
   readonly measure: string
@@ -28,7 +38,7 @@ export interface Comparison {
   readonly to: string
   /** Of the entry `to`, where it is called differently there. */
   readonly toMeasure?: string
-  readonly target: { readonly least: number } | { readonly most: number } | undefined
+  readonly target: Limit | undefined
 }
 
 /** A line of the bench: a workload, who runs it, what is measured, and what is expected. */
@@ -38,8 +48,7 @@ export interface Row {
   readonly entries: readonly Entry[]
   readonly measures: readonly Measure[]
   readonly compare: readonly Comparison[]
-  /** Limits of one entry's own medians. */
-  readonly bounds?: readonly { readonly of: string; readonly measure: string; readonly most: number }[]
+  readonly bounds?: readonly Bound[]
   /** At most so many rounds: for long rows. */
   readonly rounds?: number
   measure(stage: Stage): Promise<Sample>
@@ -78,9 +87,6 @@ export const both: readonly Entry[] = [
 ]
 
 /** Taskora over BullMQ. */
-export function versus(
-  measure: string,
-  target?: { readonly least: number } | { readonly most: number },
-): Comparison {
+export function versus(measure: string, target?: Limit): Comparison {
   return { measure, of: "taskora", to: "bullmq", target }
 }

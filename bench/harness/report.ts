@@ -1,4 +1,4 @@
-import type { Comparison, Row, Sample } from "../row.ts"
+import type { Comparison, Limit, Row, Sample } from "../row.ts"
 import { median, spread } from "./statistics.ts"
 
 /** What a row's entries measured: by entry, a sample for each round. */
@@ -41,19 +41,32 @@ export function reportRow(row: Row, samples: Samples, load: number): RowReport {
     const to = find(comparison.to, comparison.toMeasure ?? comparison.measure)
     if (of !== undefined && to !== undefined) verdicts.push(compared(comparison, of / to))
   }
-  for (const { of, measure, most } of row.bounds ?? []) {
-    const value = find(of, measure)
-    if (value !== undefined)
-      verdicts.push({ text: `${measure} of ${of}`, value, limit: `<= ${most}`, held: value <= most })
+  for (const { of, measure, limit, best } of row.bounds ?? []) {
+    const rounds = (samples.get(of) ?? []).map((sample) => sample[measure]!)
+    if (rounds.length === 0) continue
+    const value = best ? bestOf(rounds, limit) : median(rounds)
+    verdicts.push({
+      text: `${measure} of ${of}${best ? ", best round" : ""}`,
+      value,
+      ...judged(value, limit),
+    })
   }
   return { name: row.name, title: row.title, load, entries, verdicts }
 }
 
 function compared({ measure, of, to, toMeasure, target }: Comparison, value: number): Verdict {
   const text = `${measure}: ${of} / ${to}${toMeasure ? ` (${toMeasure})` : ""}`
-  if (!target) return { text, value, limit: "", held: undefined }
-  if ("least" in target) return { text, value, limit: `>= ${target.least}`, held: value >= target.least }
-  return { text, value, limit: `<= ${target.most}`, held: value <= target.most }
+  return { text, value, ...judged(value, target) }
+}
+
+function judged(value: number, limit: Limit | undefined): Pick<Verdict, "limit" | "held"> {
+  if (!limit) return { limit: "", held: undefined }
+  if ("least" in limit) return { limit: `>= ${limit.least}`, held: value >= limit.least }
+  return { limit: `<= ${limit.most}`, held: value <= limit.most }
+}
+
+function bestOf(values: readonly number[], limit: Limit): number {
+  return "least" in limit ? Math.max(...values) : Math.min(...values)
 }
 
 function over(rounds: readonly Sample[], summary: (values: readonly number[]) => number): Sample {
