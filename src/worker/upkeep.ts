@@ -54,22 +54,29 @@ export class Upkeep {
     this.dueTimers.set(slots, { timer, at })
   }
 
-  dispose(): void {
+  /** Begins no further turn; resolves when the one under way has told what it did. */
+  dispose(): Promise<void> {
     this.disposed = true
     this.core.link.clock.clearTimeout(this.timer)
     for (const { timer } of this.dueTimers.values()) this.core.link.clock.clearTimeout(timer)
     this.dueTimers.clear()
+    return this.turn
   }
 
   /** One turn over these tasks, after the turn that is under way; repeated while batches are full. */
   keep(tasks: readonly Slots[]): Promise<void> {
-    this.turn = this.turn.then(async () => {
-      for (let i = 0; i < tasks.length; i += tasksPerCall) {
-        let group = tasks.slice(i, i + tasksPerCall)
-        while (group.length > 0 && !this.disposed) group = await this.keepGroup(group)
-      }
-    })
+    this.turn = this.turn
+      .then(() => this.keepAll(tasks))
+      // The next turn must come, whatever became of this one.
+      .catch((error: unknown) => this.core.report(error, "script"))
     return this.turn
+  }
+
+  private async keepAll(tasks: readonly Slots[]): Promise<void> {
+    for (let i = 0; i < tasks.length; i += tasksPerCall) {
+      let group = tasks.slice(i, i + tasksPerCall)
+      while (group.length > 0 && !this.disposed) group = await this.keepGroup(group)
+    }
   }
 
   /** Returns the tasks that have more to do. */

@@ -138,7 +138,7 @@ export class Worker implements SlotsListener {
       await within(drained, 700, clock)
     }
     await within(waitEnded, 200, clock)
-    this.upkeep.dispose()
+    await within(this.upkeep.dispose(), 200, clock)
     for (const leases of this.leases.values()) leases.dispose()
     for (const slots of this.all) slots.dispose()
     await within(this.register(0), 200, clock)
