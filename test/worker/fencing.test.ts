@@ -92,4 +92,24 @@ onRedis("a worker that comes back after its lease", (host) => {
       "abortedLEASE_LOST",
     ])
   })
+
+  it("continued while the job runs elsewhere: cannot end what is no longer its own", async () => {
+    const { ledger, task, heard, settings } = await setUp()
+    const other = await startWorker(settings)
+    other.signal("SIGSTOP")
+    const late = await startWorker(settings)
+    const handle = task.dispatch({ ms: 600, deaf: true, talk: true, againMs: 2500 })
+    const id = await handle
+    await until(() => ledger.of("began").length === 1, "the job runs")
+    late.signal("SIGSTOP")
+    other.signal("SIGCONT")
+    await until(() => ledger.of("began").length === 2, "the job runs elsewhere")
+    late.signal("SIGCONT")
+    await late.heard("lost")
+    await until(() => ledger.of("ended").some(({ pid }) => pid === late.pid), "the late run ends")
+    expect(await late.close()).toBe(0)
+    expect(heard.names(id)).toEqual(["active", "stalled", "active"])
+    expect(await handle.result).toBe(`by ${other.pid}`)
+    expect(heard.names(id)).toEqual(["active", "stalled", "active", "completed"])
+  })
 })
