@@ -27,10 +27,12 @@ export class Meter {
     }
   }
 
-  /** Microseconds that each EVALSHA took inside the server since `watchScripts`. */
-  async scriptTimes(): Promise<number[]> {
+  /** Every EVALSHA since `watchScripts`, and the microseconds that it took inside the server. */
+  async scriptCalls(): Promise<{ readonly sha: string; readonly us: number }[]> {
     const entries = (await this.client.call("SLOWLOG", "GET", "-1")) as [number, number, number, string[]][]
-    return entries.filter(([, , , words]) => words[0]?.toLowerCase() === "evalsha").map(([, , us]) => us)
+    return entries
+      .filter(([, , , words]) => words[0]?.toLowerCase() === "evalsha")
+      .map(([, , us, words]) => ({ sha: words[1]!, us }))
   }
 
   async watchScripts(): Promise<void> {

@@ -18,7 +18,7 @@ async function measure(stage: Stage): Promise<Sample> {
   for (let phase = 0; phase < phases; phase++) {
     await stage.meter.watchScripts()
     const handled = await claimSome(stage, Math.min(claimedEach, backlog * 0.8))
-    times.push(...(await stage.meter.scriptTimes()))
+    for (const { us } of await stage.meter.scriptCalls()) times.push(us)
     await stage.meter.unwatchScripts()
     await fill(filler, handled)
   }
