@@ -1,6 +1,6 @@
 import { type AppOptions, type ResolvedAppOptions, resolveAppOptions } from "./app-options.ts"
 import { Canceller } from "./canceller.ts"
-import { Connection, openError } from "./connection.ts"
+import { Connection } from "./connection.ts"
 import { EventHub } from "./events/hub.ts"
 import { Complaints, logFailure } from "./failure-log.ts"
 import { Inspector } from "./manage/inspector.ts"
@@ -17,6 +17,7 @@ import { define, type Handler, type TaskOptions } from "./rules/definition.ts"
 import type { Middleware } from "./rules/middleware.ts"
 import { makeSource, type SourceHost } from "./source.ts"
 import type { Core } from "./store/core.ts"
+import { storeFailure } from "./store/failure.ts"
 import { Link } from "./store/link.ts"
 import { Task } from "./task.ts"
 import { Worker } from "./worker/worker.ts"
@@ -136,7 +137,7 @@ export class Taskora {
     if (this.closing) return Promise.reject(closed())
     this.starting ??= this.begin().catch((error: unknown) => {
       this.starting = undefined
-      throw this.closing && !(error instanceof TaskoraError) ? closed() : openError(error)
+      throw this.closing && !(error instanceof TaskoraError) ? closed() : storeFailure(error)
     })
     return this.starting
   }

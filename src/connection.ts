@@ -1,6 +1,7 @@
-import { ConnectionError, PermissionError, TaskoraError } from "./model/errors.ts"
+import { TaskoraError } from "./model/errors.ts"
 import { neutrally } from "./model/neutral.ts"
 import type { Core } from "./store/core.ts"
+import { storeFailure } from "./store/failure.ts"
 import { wireVersion } from "./store/link.ts"
 import { scripts } from "./store/scripts.ts"
 import { StoreError } from "./store/store.ts"
@@ -71,10 +72,10 @@ export class Connection {
     await observers.open()
     try {
       await link.connect()
-      const [wire] = await link.run(scripts.greet, link.shared, { wire: wireVersion })
+      const wire = await link.run(scripts.greet, link.shared, { wire: wireVersion })
       if (wire !== wireVersion) throw otherVersion(wire)
     } catch (error) {
-      throw openError(error)
+      throw storeFailure(error)
     }
     this.isOpen = true
   }
@@ -96,32 +97,16 @@ export class Connection {
         for (const name of names) this.unregistered.delete(name)
       } catch (error) {
         if (this.stopped || link.closed || !(error instanceof StoreError) || error.fate === "refused")
-          throw openError(error)
+          throw storeFailure(error)
         await link.untilUsable(tries)
       }
     }
   }
 }
 
-function otherVersion(wire: string | undefined): TaskoraError {
+function otherVersion(wire: string): TaskoraError {
   return new TaskoraError(
     `the store was written by a Taskora of wire version ${wire}, this one speaks ${wireVersion}; use another prefix, or the matching release`,
     "STORE",
-  )
-}
-
-/** What a store that cannot be opened means to the user. */
-export function openError(error: unknown): TaskoraError {
-  if (error instanceof TaskoraError) return error
-  if (error instanceof StoreError && error.message.includes("NOPERM"))
-    return new PermissionError(error.message)
-  if (error instanceof StoreError && error.fate !== "refused")
-    return new ConnectionError(`the store cannot be reached: ${error.message}`, { cause: error })
-  return new TaskoraError(
-    `the store cannot be used: ${error instanceof Error ? error.message : String(error)}`,
-    "STORE",
-    {
-      cause: error,
-    },
   )
 }

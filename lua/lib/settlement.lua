@@ -91,8 +91,7 @@ local function settlement_completed(call, a, item)
     .. outcome .. string.sub(item.text, cold)
 end
 
--- Writes what became of each run; `call` gathers what is written once for all. Returns the letters and the reasons of
--- those that a request turned into cancelled.
+-- Writes what became of each run; `call` gathers what is written once for all. Returns the letters.
 local function settlement_write(q, a, items, call)
   local words = ""
   for k = 1, #items do

@@ -69,6 +69,7 @@ end
 
 local function cancelled(call, a, item, reason)
   open_record(call, item)
+  call.reasons[#call.reasons + 1] = reason
   events_tell(call.log, "cancelled", item.id .. "\t" .. reason, 1)
   add(call, "cancelled_active")
   finish(call, a, item, "x", reason)
@@ -141,7 +142,6 @@ end
 local function settle(call, a, item)
   begin(call)
   if item.requested and item.kind ~= "progress" then
-    call.reasons[#call.reasons + 1] = item.requested
     return cancelled(call, a, item, item.requested)
   end
   return as[item.kind](call, a, item)

@@ -2,6 +2,7 @@ import { sleep } from "../model/clock.ts"
 import { EventsLostError } from "../model/errors.ts"
 import { neutrally } from "../model/neutral.ts"
 import type { Core } from "../store/core.ts"
+import type { StreamEnd } from "../store/replies.ts"
 import { scripts } from "../store/scripts.ts"
 import type { StreamChunk } from "../store/store.ts"
 import { compareIds, decodeEntry, entryTime, lastSeq, type StreamEvent, unfold } from "../store/stream.ts"
@@ -21,7 +22,7 @@ export interface ReaderListener {
 
 const blockMs = 5000
 const entriesPerRead = 100
-const checkedPerTurn = 50
+const checkedPerCall = 100
 
 /** Reads the streams that somebody listens to, on one connection for the process, and notices what it could not read. */
 export class Reader {
@@ -83,8 +84,8 @@ export class Reader {
     const { link } = this.core
     for (let tries = 0; !this.stopped && !link.closed; tries++) {
       try {
-        const { id, seq } = await link.run(scripts.snapshot, link.keys(task), {})
-        this.positions.set(key, { task, id, seq })
+        const [end] = await this.ends([task])
+        this.positions.set(key, { task, ...end! })
         this.loop ??= neutrally(() => this.run())
         if (this.nudge) this.nudge()
         else link.interruptRead()
@@ -109,7 +110,7 @@ export class Reader {
         const ids = new Map([...this.positions].map(([key, { id }]) => [key, id]))
         const chunks = await this.core.link.readStreams(ids, blockMs, entriesPerRead)
         for (const chunk of chunks) await this.consume(chunk)
-        if (chunks.length === 0 || failures > 0) await this.check()
+        if (chunks.length === 0 || failures > 0) await this.check(failures > 0)
         failures = 0
       } catch {
         // The link tells of lost connections once for all; here reading goes on where it was.
@@ -165,25 +166,41 @@ export class Reader {
     )
   }
 
-  /** A stream that ends before our position would leave us waiting for ever: look, a few streams at a time. */
-  private async check(): Promise<void> {
-    const { link } = this.core
-    const all = [...this.positions]
-    this.checkFrom = this.checkFrom >= all.length ? 0 : this.checkFrom
-    const some = all.slice(this.checkFrom, this.checkFrom + checkedPerTurn)
-    this.checkFrom += checkedPerTurn
-    for (const [, position] of some) {
-      const before = position.id
-      const { id, seq } = await link.run(scripts.snapshot, link.keys(position.task), {})
-      if (position.id !== before || compareIds(id, before) >= 0) continue
-      this.tellLost(
-        position.task,
-        0,
-        `the event stream of task "${position.task}" ends at ${seq}, before ${position.seq}, which was read: it was recreated, or a failover lost its end`,
-      )
-      position.id = seq < position.seq && seq > 0 && id !== "0-0" ? id : "0-0"
-      position.seq = id === "0-0" ? 0 : seq
+  /** A stream that ends before our position would leave us waiting for ever: look, not at too many streams at a time. */
+  private async check(all: boolean): Promise<void> {
+    const positions = [...this.positions.values()]
+    const from = all || this.checkFrom >= positions.length ? 0 : this.checkFrom
+    const to = all ? positions.length : from + checkedPerCall
+    this.checkFrom = to
+    for (let at = from; at < Math.min(to, positions.length); at += checkedPerCall) {
+      const some = positions.slice(at, at + checkedPerCall)
+      const before = some.map(({ id }) => id)
+      const ends = await this.ends(some.map(({ task }) => task))
+      some.forEach((position, i) => {
+        if (position.id === before[i] && compareIds(ends[i]!.id, position.id) < 0)
+          this.goBack(position, ends[i]!)
+      })
     }
+  }
+
+  private goBack(position: Position, { id, seq }: StreamEnd): void {
+    this.tellLost(
+      position.task,
+      0,
+      `the event stream of task "${position.task}" ends at ${seq}, before ${position.seq}, which was read: it was recreated, or a failover lost its end`,
+    )
+    position.id = seq > 0 && seq < position.seq ? id : "0-0"
+    position.seq = id === "0-0" ? 0 : seq
+  }
+
+  private ends(tasks: readonly string[]): Promise<readonly StreamEnd[]> {
+    const { link } = this.core
+    const keys = tasks.map((task) => link.keys(task))
+    return link.send(
+      scripts.snapshot,
+      keys.flatMap(({ events, stats }) => [events, stats]),
+      [],
+    )
   }
 
   private wakeWaiting(): void {

@@ -4,6 +4,7 @@ import { checkNames, invalid, wholeNumber } from "../model/options.ts"
 import type { StoredState } from "../model/states.ts"
 import type { Codec } from "../rules/serializer.ts"
 import type { Core } from "../store/core.ts"
+import { storeFailure } from "../store/failure.ts"
 import { scripts } from "../store/scripts.ts"
 import { decodeEntry, entryTime, unfold } from "../store/stream.ts"
 import { type JobInfo, jobInfo } from "./job-info.ts"
@@ -62,7 +63,7 @@ export class Inspector {
     checkNames(options, ["task"], "stats")
     await this.host.ready()
     const tasks = options.task === undefined ? this.host.tasks() : [this.known(options.task)]
-    const counts = await Promise.all(tasks.map((task) => countTask(this.core, task)))
+    const counts = await Promise.all(tasks.map((task) => ask(() => countTask(this.core, task))))
     const sum = (pick: (count: (typeof counts)[number]) => number) =>
       counts.reduce((all, count) => all + pick(count), 0)
     const oldest = counts.map((count) => count.oldest).filter((at) => at > 0)
@@ -114,7 +115,7 @@ export class Inspector {
   /** All tasks that were ever declared under this prefix, with their info. */
   async tasks(): Promise<{ name: string; owner?: string; runbook?: string }[]> {
     await this.host.ready()
-    const { tasks } = await this.core.link.run(scripts.roster, this.core.link.shared, {})
+    const { tasks } = await ask(() => this.core.link.run(scripts.roster, this.core.link.shared, {}))
     return tasks
       .map(({ name, info }) => ({ name, ...(JSON.parse(info) as object) }))
       .sort((a, b) => (a.name < b.name ? -1 : 1))
@@ -123,7 +124,7 @@ export class Inspector {
   /** Live worker processes; one that died without a goodbye stays for up to 30 s. */
   async workers(): Promise<WorkerInfo[]> {
     await this.host.ready()
-    const { workers } = await this.core.link.run(scripts.roster, this.core.link.shared, {})
+    const { workers } = await ask(() => this.core.link.run(scripts.roster, this.core.link.shared, {}))
     return workers.map((info) => JSON.parse(info) as WorkerInfo)
   }
 
@@ -149,14 +150,14 @@ export class Inspector {
   async fetch(task: string, id: string): Promise<JobInfo | undefined> {
     const { link } = this.core
     const keys = link.keys(task)
-    const reply = await link.run(scripts.fetch, keys, { base: keys.base, id, parts: "rpl" })
+    const reply = await ask(() => link.run(scripts.fetch, keys, { base: keys.base, id, parts: "rpl" }))
     return jobInfo(task, id, reply, this.host.codec)
   }
 
   private async *eventsSince(task: string, since: number) {
     const { link } = this.core
     for (let from = `${since}-0`; ; ) {
-      const page = await link.run(scripts.entries, link.keys(task), { from, limit: 200 })
+      const page = await ask(() => link.run(scripts.entries, link.keys(task), { from, limit: 200 }))
       for (let i = 0; i < page.length; i += 2) {
         const entry = decodeEntry(page[i + 1]!)
         if (entry) yield* unfold(entry, entryTime(page[i]!))
@@ -176,11 +177,8 @@ export class Inspector {
     while (jobs.length < limit && at < tasks.length) {
       const task = tasks[at]!
       const wanted = limit - jobs.length
-      const ids = await this.core.link.run(scripts.list, this.core.link.keys(task), {
-        state,
-        from,
-        limit: wanted,
-      })
+      const { link } = this.core
+      const ids = await ask(() => link.run(scripts.list, link.keys(task), { state, from, limit: wanted }))
       const found = await Promise.all(ids.map((id) => this.fetch(task, id)))
       // A cancelled job leaves its id in the list of waiting ones for a while.
       jobs.push(...found.filter((job) => job !== undefined && inState(job, state)).map((job) => job!))
@@ -211,4 +209,13 @@ export class Inspector {
 
 function inState(job: JobInfo, state: StoredState): boolean {
   return job.state === state || (state === "delayed" && job.state === "retrying")
+}
+
+/** @throws ConnectionError, PermissionError or TaskoraError (`STORE`) where the store does not answer */
+async function ask<T>(question: () => Promise<T>): Promise<T> {
+  try {
+    return await question()
+  } catch (error) {
+    throw storeFailure(error)
+  }
 }

@@ -30,7 +30,7 @@ export class Link {
   /** The keys of each script in its order, made once for each task. */
   private readonly keyLists = new WeakMap<object, Map<string, readonly string[]>>()
   private readonly calls = new Map<string, StoreCall>()
-  private waiting: (() => void)[] = []
+  private readonly waiting = new Set<() => void>()
 
   constructor(
     readonly adapter: Adapter,
@@ -142,12 +142,15 @@ export class Link {
     const backoff = Math.min(25 * 2 ** Math.min(tries, 6), 1000) * (0.75 + Math.random() / 2)
     const ms = Math.max(0, Math.min(backoff, atMostMs))
     if (this.store.connected()) return sleep(this.clock, ms)
-    let timer: unknown
     await new Promise<void>((resolve) => {
-      this.waiting.push(resolve)
-      timer = this.clock.setTimeout(resolve, ms)
+      const go = () => {
+        this.waiting.delete(go)
+        this.clock.clearTimeout(timer)
+        resolve()
+      }
+      const timer = this.clock.setTimeout(go, ms)
+      this.waiting.add(go)
     })
-    this.clock.clearTimeout(timer)
   }
 
   async close(): Promise<void> {
@@ -157,9 +160,7 @@ export class Link {
   }
 
   private release(): void {
-    const waiting = this.waiting
-    this.waiting = []
-    for (const resolve of waiting) resolve()
+    for (const go of [...this.waiting]) go()
   }
 
   private observed<T>(name: string, blocking: boolean, run: () => Promise<T>): Promise<T> {

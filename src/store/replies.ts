@@ -24,7 +24,7 @@ export interface SettleReply {
   readonly due: number
   /** There may be more to claim at once. */
   readonly more: boolean
-  /** Reasons (JSON, or "") of those that a cancel request turned into `x`, in order. */
+  /** Reasons (JSON, or "") of those that became `x`, in order. */
   readonly reasons: readonly string[]
   /** id, record, id, record ... */
   readonly claimed: readonly string[]
@@ -185,14 +185,18 @@ export function decodeFetch(reply: Reply): FetchReply {
   return { record, result, progress, logs }
 }
 
-export interface SnapshotReply {
+/** Where a stream ends. */
+export interface StreamEnd {
   readonly id: string
   readonly seq: number
 }
 
-export function decodeSnapshot(reply: Reply): SnapshotReply {
-  const [id, seq] = reply as [string, string]
-  return { id, seq: Number(seq) }
+export function decodeSnapshots(reply: Reply): readonly StreamEnd[] {
+  const parts = reply as string[]
+  return Array.from({ length: parts.length / 2 }, (_, i) => ({
+    id: parts[2 * i]!,
+    seq: Number(parts[2 * i + 1]),
+  }))
 }
 
 export interface RosterReply {

@@ -7,7 +7,7 @@ import {
   decodeRenew,
   decodeRoster,
   decodeSettle,
-  decodeSnapshot,
+  decodeSnapshots,
   decodeStrings,
   decodeUpkeep,
   decodeWord,
@@ -109,7 +109,12 @@ export const scripts = {
     args: ["state", "from", "limit"],
     reply: decodeStrings,
   }),
-  snapshot: script("snapshot", { keys: ["events", "stats"], args: [], reply: decodeSnapshot }),
+  snapshot: script("snapshot", {
+    grouped: true,
+    keys: ["events", "stats"],
+    args: [],
+    reply: decodeSnapshots,
+  }),
   entries: script("entries", { keys: ["events"], args: ["from", "limit"], reply: decodeStrings }),
   wake: script("wake", {
     keys: ["waiting", "priority", "delayed", "active", "wake"],

@@ -1,5 +1,5 @@
 import type { MiddlewareContext } from "../model/context.ts"
-import { RetryError, SerializationError, TaskoraError } from "../model/errors.ts"
+import { PayloadTooLargeError, RetryError, SerializationError, TaskoraError } from "../model/errors.ts"
 import { type Definition, retryOf } from "../rules/definition.ts"
 import { type Middleware, runMiddleware } from "../rules/middleware.ts"
 import { backoffMs, isRetryable } from "../rules/retry.ts"
@@ -66,8 +66,10 @@ function encodeResult(result: unknown, run: Run, stage: Stage): string {
   const text = stage.codec.encode(result, what)
   const bytes = text.length * 3 > stage.payloadBytes ? Buffer.byteLength(text) : 0
   if (bytes > stage.payloadBytes)
-    throw new SerializationError(
+    throw new PayloadTooLargeError(
       `${what} takes ${bytes} bytes; at most ${stage.payloadBytes} are allowed (limits.payloadBytes)`,
+      bytes,
+      stage.payloadBytes,
     )
   return text
 }

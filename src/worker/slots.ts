@@ -24,6 +24,9 @@ export interface SlotsListener {
 /** A request that finds no room is heard of at the next renewal. */
 const mostEarly = 1000
 
+/** How long a handler may take to heed its abort before it is reported. */
+const lateHandlerMs = 1000
+
 /** The slots of one task in this process: claims jobs into free ones, and settles what ended. */
 export class Slots {
   readonly keys: TaskKeys
@@ -233,13 +236,16 @@ export class Slots {
       this.forget(run)
       return
     }
+    const { link } = this.around.core
+    link.clock.setTimeout(() => this.reportLate(run), lateHandlerMs)
+  }
+
+  private reportLate(run: Run): void {
+    const { core } = this.around
+    if (run.over || core.link.closed) return
     const { task, id } = run.attempt
-    this.around.core.report(
-      new Error(
-        `the handler of job ${id} of task "${task}" goes on after its attempt was settled; its slot stays taken`,
-      ),
-      "other",
-    )
+    const message = `the handler of job ${id} of task "${task}" goes on after its attempt was settled; its slot stays taken`
+    core.report(new Error(message), "other")
   }
 
   private forget(run: Run): void {

@@ -8,7 +8,7 @@ import { tellStalled } from "./stalled.ts"
 
 const longestEveryMs = 5000
 const shortestEveryMs = 20
-const tasksPerCall = 50
+const tasksPerCall = 100
 
 /**
  * Recovers lost leases, promotes what is due and trims what is old, for all tasks that this process works on. Any number

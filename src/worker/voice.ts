@@ -1,4 +1,4 @@
-import { SerializationError } from "../model/errors.ts"
+import { PayloadTooLargeError, SerializationError } from "../model/errors.ts"
 import type { Progress } from "../model/events.ts"
 import { neutrally } from "../model/neutral.ts"
 import type { LogLevel } from "../model/observer.ts"
@@ -38,7 +38,7 @@ export class TaskVoice implements Voice {
 
   progress(run: Run, value: Progress): void {
     if (run.ending) return
-    run.pendingProgress = encodeProgress(run, value)
+    run.pendingProgress = encodeProgress(run, value, this.core.payloadBytes)
     const now = this.core.link.clock.monotonic()
     const wait = run.reports < reportsAtOnce ? 0 : run.reportedAt + reportEveryMs - now
     if (wait <= 0) {
@@ -163,15 +163,28 @@ function hold(run: Run, call: Promise<void>): void {
   run.busy = held
 }
 
-function encodeProgress(run: Run, value: unknown): string {
+function encodeProgress(run: Run, value: unknown, mostBytes: number): string {
   const what = `progress of job ${run.id} of task "${run.attempt.task}"`
   if (typeof value !== "number" && (typeof value !== "object" || value === null))
     throw new SerializationError(`${what} must be a number or an object`)
+  const text = serialized(value, what)
+  const bytes = Buffer.byteLength(text)
+  if (bytes <= mostBytes) return text
+  throw new PayloadTooLargeError(
+    `${what} takes ${bytes} bytes; at most ${mostBytes} are allowed (limits.payloadBytes)`,
+    bytes,
+    mostBytes,
+  )
+}
+
+function serialized(value: object | number, what: string): string {
+  let text: string | undefined
   try {
-    const text = JSON.stringify(value)
-    if (text !== undefined) return text
+    text = JSON.stringify(value)
   } catch (error) {
     throw new SerializationError(`${what} could not be serialized`, { cause: error })
   }
-  throw new SerializationError(`${what} could not be serialized`)
+  // A toJSON of the user's can give nothing.
+  if (text === undefined) throw new SerializationError(`${what} could not be serialized`)
+  return text
 }

@@ -29,7 +29,7 @@ onBothHosts("a timeout", (host) => {
       timeout: 60,
       handler: async () => {
         most = Math.max(most, ++running)
-        await pause(200)
+        await pause(1200)
         abandoned = Math.max(abandoned, source!.slots()[0]!.abandoned)
         running--
       },

@@ -41,6 +41,8 @@ export class RedisStore implements Store {
   #connecting: Promise<void> | undefined
   #closing: Promise<void> | undefined
   #poked = false
+  /** Scripts whose text is on its way to the server, by sha. */
+  readonly #loading = new Map<string, Promise<void>>()
 
   constructor(options: RedisStoreOptions, listeners: StoreListeners) {
     this.#options = options
@@ -101,11 +103,33 @@ export class RedisStore implements Store {
   ): Promise<Reply> {
     const rest = [keys.length, ...keys, ...args]
     const what = `script "${script.name}"`
+    const call = () => this.#commands.send("evalsha", [script.sha, ...rest], answerMs, what)
     try {
-      return await this.#commands.send("evalsha", [script.sha, ...rest], answerMs, what)
+      return await call()
     } catch (error) {
-      if (!(error instanceof ReplyError && error.code === "NOSCRIPT")) throw error
-      return await this.#commands.send("eval", [script.text, ...rest], answerMs, what)
+      if (!isUnknownScript(error)) throw error
+    }
+    // One call brings the text; those that found the script missing at the same time wait for it.
+    const loading = this.#loading.get(script.sha)
+    if (loading) {
+      await loading
+      try {
+        return await call()
+      } catch (error) {
+        if (!isUnknownScript(error)) throw error
+      }
+    }
+    const loaded = this.#commands.send("eval", [script.text, ...rest], answerMs, what)
+    // Whether it worked is for the caller to see; the others only wait for its end.
+    const ended = loaded.then(
+      () => {},
+      () => {},
+    )
+    this.#loading.set(script.sha, ended)
+    try {
+      return await loaded
+    } finally {
+      if (this.#loading.get(script.sha) === ended) this.#loading.delete(script.sha)
     }
   }
 
@@ -190,4 +214,8 @@ export class RedisStore implements Store {
     if (refused) return new ConnectionError(`Redis at ${this.#place} refused the connection: ${message}`)
     return new ConnectionError(`cannot reach Redis at ${this.#place}: ${message}`)
   }
+}
+
+function isUnknownScript(error: unknown): boolean {
+  return error instanceof ReplyError && error.code === "NOSCRIPT"
 }
