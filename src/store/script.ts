@@ -54,9 +54,11 @@ function plainPrelude({ keys, args }: ScriptDeclaration<string, string, unknown>
 function groupedPrelude({ keys, args }: ScriptDeclaration<string, string, unknown>): string {
   const fields = (names: readonly string[], table: string) =>
     names.map((name, i) => `${name} = ${table}[at + ${i + 1}]`).join(", ")
+  const reader = (name: string, names: readonly string[], table: string) =>
+    `local function ${name}(t) local at = (t - 1) * ${names.length} return { ${fields(names, table)} } end`
   return [
     `local groups = #KEYS / ${keys.length}`,
-    `local function group_keys(t) local at = (t - 1) * ${keys.length} return { ${fields(keys, "KEYS")} } end`,
-    `local function group_args(t) local at = (t - 1) * ${args.length} return { ${fields(args, "ARGV")} } end`,
+    reader("group_keys", keys, "KEYS"),
+    ...(args.length > 0 ? [reader("group_args", args, "ARGV")] : []),
   ].join("\n")
 }

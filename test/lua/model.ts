@@ -197,6 +197,7 @@ export class Model {
         this.finish(job, "cancelled", job.requested, { now, keep: options.keepFailed })
         return "x"
       }
+      if (item.kind === "cancelled") reasons.push(item.body)
       return this.outcome(job, item, now, options)
     })
     this.trim("completed", options.keepCompleted, words.includes("c"))

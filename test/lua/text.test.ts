@@ -91,7 +91,7 @@ onBothHosts("text and numbers that hosts could treat otherwise", (host) => {
         { ...stopped!, kind: "completed" },
       ]),
     )
-    expect(reasons).toEqual([text])
+    expect(reasons).toEqual([text, text])
     const fetched = await task.send(task.calls.fetch("completes"))
     expect(fetched).toMatchObject({ progress: text, logs: [text] })
     expect(decodeRecord(fetched.record)).toMatchObject({ data: text, headers, outcome: text })
