@@ -1,6 +1,7 @@
 import type { Session } from "./contestants/contestant.ts"
 import { findContestant } from "./contestants/find.ts"
 import { Meter } from "./harness/meter.ts"
+import { profiled } from "./harness/profile.ts"
 import { type Message, type Order, type Question, startHelper } from "./harness/spawn.ts"
 import { startTelemetry } from "./harness/telemetry.ts"
 import type { Helper, Role, Stage } from "./row.ts"
@@ -42,7 +43,10 @@ async function perform(order: Order): Promise<void> {
     spans: (operation) => telemetry.spans(operation),
   }
   if (order.role === undefined) {
-    const sample = await row.measure(stage)
+    const { profile } = order
+    const sample = await (profile === undefined
+      ? row.measure(stage)
+      : profiled(profile, () => row.measure(stage)))
     for (const helper of helpers) await helper.end()
     tell({ kind: "sample", sample })
   } else {

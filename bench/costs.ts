@@ -22,8 +22,8 @@ async function costsOf(
 ) {
   // The first entry of each row is Taskora's.
   const order: Order = { row, entry: 0, url: server.url, quick }
-  const run = async () => {
-    const sample = await measureApart(order)
+  const run = async (profile?: string) => {
+    const sample = await measureApart({ ...order, ...(profile === undefined ? {} : { profile }) })
     return Object.entries(sample).map(([name, value]) => `${name} ${shown(value)}`)
   }
   print(`\n${row}  (load ${loadNow()})`)
@@ -46,12 +46,11 @@ async function costsOf(
   await meter.client.flushall()
   const folder = mkdtempSync(join(tmpdir(), "taskora-bench-"))
   try {
-    process.env.TASKORA_BENCH_NODE_ARGS = `--cpu-prof --cpu-prof-interval=200 --cpu-prof-dir=${folder}`
-    await run()
-    for (const { where, share } of hotSpots(folder, mostSpots))
+    const file = join(folder, `${row}.cpuprofile`)
+    await run(file)
+    for (const { where, share } of hotSpots(file, mostSpots))
       print(`    ${(share * 100).toFixed(1).padStart(5)} %  ${where}`)
   } finally {
-    delete process.env.TASKORA_BENCH_NODE_ARGS
     rmSync(folder, { recursive: true, force: true })
   }
 }

@@ -1,5 +1,21 @@
-import { readdirSync, readFileSync } from "node:fs"
-import { join } from "node:path"
+import { readFileSync, writeFileSync } from "node:fs"
+import { Session } from "node:inspector/promises"
+
+const sampleEveryUs = 200
+
+/** Does the work, and writes its CPU profile to a file that browsers' tools can open. */
+export async function profiled<T>(file: string, work: () => Promise<T>): Promise<T> {
+  const session = new Session()
+  session.connect()
+  await session.post("Profiler.enable")
+  await session.post("Profiler.setSamplingInterval", { interval: sampleEveryUs })
+  await session.post("Profiler.start")
+  const result = await work()
+  const { profile } = await session.post("Profiler.stop")
+  session.disconnect()
+  writeFileSync(file, JSON.stringify(profile))
+  return result
+}
 
 /** Self time of a function in a CPU profile. */
 export interface Spot {
@@ -18,11 +34,9 @@ interface Profile {
   readonly timeDeltas: readonly number[]
 }
 
-/** The functions of the only profile in a folder that cost most. */
-export function hotSpots(folder: string, most: number): Spot[] {
-  const [file] = readdirSync(folder).filter((name) => name.endsWith(".cpuprofile"))
-  if (file === undefined) throw new Error(`node wrote no CPU profile into ${folder}`)
-  const profile = JSON.parse(readFileSync(join(folder, file), "utf8")) as Profile
+/** The functions of a profile that cost most. */
+export function hotSpots(file: string, most: number): Spot[] {
+  const profile = JSON.parse(readFileSync(file, "utf8")) as Profile
   const names = new Map(profile.nodes.map(({ id, callFrame }) => [id, nameOf(callFrame)]))
   const times = new Map<string, number>()
   let sum = 0

@@ -12,6 +12,8 @@ export interface Order {
   readonly entry: number
   readonly url: string
   readonly quick: boolean
+  /** Writes a CPU profile of the measuring process to this file. */
+  readonly profile?: string
   /** Plays this role instead of measuring. */
   readonly role?: string
 }
@@ -70,11 +72,8 @@ export async function startHelper(order: Order): Promise<Helper> {
   }
 }
 
-/** V8's options that profile come from `TASKORA_BENCH_NODE_ARGS`, for the measuring process alone. */
 function start(order: Order): ChildProcess {
-  const words = order.role === undefined ? (process.env.TASKORA_BENCH_NODE_ARGS ?? "") : ""
-  const execArgv = words.split(" ").filter((word) => word !== "")
-  const child = fork(program, [JSON.stringify(order)], { execArgv, stdio: ["ignore", 2, 2, "ipc"] })
+  const child = fork(program, [JSON.stringify(order)], { stdio: ["ignore", 2, 2, "ipc"] })
   const stop = () => child.kill("SIGKILL")
   process.once("exit", stop)
   child.once("exit", () => process.off("exit", stop))
