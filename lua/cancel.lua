@@ -31,6 +31,8 @@ elseif r.state == "x" then
   word = "cancelled"
 elseif r.state == "a" then
   word, state = "requested", "active"
+  -- A full server lets ZREM through, and then the rest of the script; so below.
+  redis.call("ZREM", q.active, "")
   if redis.call("HSETNX", q.cancels, a.id, a.reason) == 1 then redis.call("HINCRBY", q.stats, "requests", 1) end
   redis.call("PUBLISH", a.channel, a.id .. "\t" .. r.token .. "\t" .. a.reason)
 else

@@ -1,3 +1,5 @@
 -- Writes tasks into the registry before their first use. ARGV from `first` on: name, info (JSON) ... Replies { "declared" }.
-for i = first, #ARGV, 2 do redis.call("HSET", q.tasks, ARGV[i], ARGV[i + 1]) end
+-- A full server lets HDEL through, and then the rest of the script: workers must be able to start on it.
+redis.call("HDEL", q.tasks, "")
+redis.call("HSET", q.tasks, unpack(ARGV, first))
 return { "declared" }
