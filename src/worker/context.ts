@@ -49,7 +49,12 @@ export class RunContext implements MiddlewareContext {
 
   // Arrow functions, so that users may take them off the context.
   readonly progress = (value: Progress): void => this.voice.progress(this.run, value)
-  readonly heartbeat = (): Promise<void> => this.voice.heartbeat(this.run)
+  readonly heartbeat = (): Promise<void> => {
+    const renewed = this.voice.heartbeat(this.run)
+    // Beaten by a timer, it is awaited by nobody: its failure must not end the process.
+    renewed.catch(() => {})
+    return renewed
+  }
   readonly retry: Context["retry"] = ({ delay, reason } = {}) =>
     new RetryError(
       reason ?? "retry asked for by the handler",

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest"
 import { type AppOptions, type Context, TimeoutError } from "../../src/index.ts"
 import { memoryAdapter } from "../../src/memory.ts"
 import { hearTask } from "../support/hearing.ts"
@@ -270,5 +270,22 @@ onBothHosts("the handler's context", (host) => {
     await taskora.start()
     await task.dispatch({}).result
     await expect(ctx!.heartbeat()).rejects.toMatchObject({ name: "LeaseLostError", code: "LEASE_LOST" })
+  })
+
+  it("heartbeat that nobody awaits harms nobody when the run is over", async () => {
+    const taskora = app()
+    const unhandled: unknown[] = []
+    const note = (reason: unknown) => unhandled.push(reason)
+    process.on("unhandledRejection", note)
+    onTestFinished(() => void process.off("unhandledRejection", note))
+    let ctx: Context | undefined
+    const task = taskora.task("ended", async (_, context) => {
+      ctx = context
+    })
+    await taskora.start()
+    await task.dispatch({}).result
+    void ctx!.heartbeat()
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    expect(unhandled).toEqual([])
   })
 })
