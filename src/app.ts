@@ -17,7 +17,7 @@ import { define, type Handler, type TaskOptions } from "./rules/definition.ts"
 import type { Middleware } from "./rules/middleware.ts"
 import { makeSource, type SourceHost } from "./source.ts"
 import type { Core } from "./store/core.ts"
-import { storeFailure } from "./store/failure.ts"
+import { closedError, storeFailure } from "./store/failure.ts"
 import { Link } from "./store/link.ts"
 import { Task } from "./task.ts"
 import { Worker } from "./worker/worker.ts"
@@ -95,7 +95,7 @@ export class Taskora {
     checkTaskName(name)
     if (this.tasks.has(name))
       throw invalid(`task "${name}" is declared already; keep what taskora.task() returned`)
-    if (this.closing) throw closed()
+    if (this.closing) throw closedError()
     const options = typeof given === "function" ? { handler: given } : given
     const definition = define(name, options as TaskOptions, this.options.defaults, this.options.retention)
     const { core, hub, inspector, canceller } = this
@@ -134,17 +134,17 @@ export class Taskora {
 
   /** Connects, notes where the event streams end, and starts the workers. May be called again after it failed. */
   start(): Promise<void> {
-    if (this.closing) return Promise.reject(closed())
+    if (this.closing) return Promise.reject(closedError())
     this.starting ??= this.begin().catch((error: unknown) => {
       this.starting = undefined
-      throw this.closing && !(error instanceof TaskoraError) ? closed() : storeFailure(error)
+      throw this.closing && !(error instanceof TaskoraError) ? closedError() : storeFailure(error)
     })
     return this.starting
   }
 
   /** Connects and reads events, without workers. */
   listen(): Promise<void> {
-    if (this.closing) return Promise.reject(closed())
+    if (this.closing) return Promise.reject(closedError())
     this.listening ??= this.connection
       .open()
       .then(() => this.hub.start())
@@ -219,8 +219,4 @@ export class Taskora {
     this.connection.back()
     this.worker.back()
   }
-}
-
-function closed(): TaskoraError {
-  return new TaskoraError("this app is closed; make a new one with createTaskora()", "CLOSED")
 }

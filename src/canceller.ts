@@ -106,6 +106,7 @@ export class Canceller {
 }
 
 function cancelError(error: unknown, id: string): TaskoraError {
+  if (error instanceof TaskoraError) return error
   if (error instanceof StoreError) {
     if (error.fate === "unanswered")
       return new UnconfirmedError(`the store was lost before it answered; job ${id} was cancelled, or not`, {

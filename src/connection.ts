@@ -1,7 +1,7 @@
 import { TaskoraError } from "./model/errors.ts"
 import { neutrally } from "./model/neutral.ts"
 import type { Core } from "./store/core.ts"
-import { storeFailure } from "./store/failure.ts"
+import { closedError, storeFailure } from "./store/failure.ts"
 import { wireVersion } from "./store/link.ts"
 import { scripts } from "./store/scripts.ts"
 import { StoreError } from "./store/store.ts"
@@ -29,8 +29,7 @@ export class Connection {
 
   /** Connects and registers, once; may be called again after it failed. @throws TaskoraError */
   async open(): Promise<void> {
-    if (this.stopped)
-      throw new TaskoraError("this app is closed; make a new one with createTaskora()", "CLOSED")
+    if (this.stopped) throw closedError()
     this.opening ??= neutrally(() => this.connect()).catch((error: unknown) => {
       this.opening = undefined
       throw error

@@ -28,6 +28,8 @@ export class JobFollower implements Follower {
   private following = false
   private begun = false
   private caughtUp = false
+  /** Events were lost while the past was being read. */
+  private unsure = false
   private readonly early: Delivery[] = []
   private heard = 0
   private over = false
@@ -82,6 +84,19 @@ export class JobFollower implements Follower {
     this.end()
   }
 
+  lookAgain(): void {
+    if (this.over) return
+    // While the past is being read, its end is looked at anyway.
+    if (!this.caughtUp) {
+      this.unsure = true
+      return
+    }
+    this.settleFromStore().catch((error: Error) => {
+      this.outcome?.reject(error)
+      this.end()
+    })
+  }
+
   closed(): void {
     this.outcome?.reject(
       new TaskoraError(`the app was closed before job ${this.id} of task "${this.job.task}" ended`, "CLOSED"),
@@ -123,6 +138,16 @@ export class JobFollower implements Follower {
     }
     this.caughtUp = true
     for (const delivery of this.early.splice(0)) this.hear(delivery)
+    if (this.unsure) await this.settleFromStore()
+  }
+
+  /** Settles from the job's record where events were lost: its end may have been among them. */
+  private async settleFromStore(): Promise<void> {
+    const reply = await this.fetch("r")
+    if (this.over) return
+    const record = decodeRecord(reply.record)
+    if (!record) throw gone(this.job)
+    this.settleFrom(record, reply)
   }
 
   private async reread(since: number): Promise<void> {

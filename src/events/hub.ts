@@ -9,6 +9,7 @@ import {
 } from "../model/events.ts"
 import type { Codec } from "../rules/serializer.ts"
 import type { Core } from "../store/core.ts"
+import { closedError } from "../store/failure.ts"
 import { scripts } from "../store/scripts.ts"
 import type { StreamEvent } from "../store/stream.ts"
 import { type Delivery, delivery } from "./delivery.ts"
@@ -24,6 +25,8 @@ export interface Follower {
   hear(delivery: Delivery): void
   /** An event of the job could not be read. */
   missed(event: StreamEvent, error: Error): void
+  /** Events of the task were lost, perhaps the job's. */
+  lookAgain(): void
   closed(): void
 }
 
@@ -38,6 +41,7 @@ export class EventHub {
   readonly reader: Reader
   private readonly channels = new Map<string, TaskChannel>()
   private open = false
+  private stopped = false
 
   constructor(
     private readonly core: Core,
@@ -74,6 +78,7 @@ export class EventHub {
 
   /** Adds a follower of one job; its stream is read from before the returned promise resolves. */
   async follow(task: string, follower: Follower): Promise<void> {
+    if (this.stopped) throw closedError()
     const channel = this.channel(task)
     const followers = channel.followers.get(follower.id) ?? new Set()
     channel.followers.set(follower.id, followers.add(follower))
@@ -90,6 +95,7 @@ export class EventHub {
 
   /** Ends everybody's waiting. */
   stop(): void {
+    this.stopped = true
     this.reader.stop()
     for (const { followers } of this.channels.values())
       for (const set of followers.values()) for (const follower of [...set]) follower.closed()
@@ -111,6 +117,11 @@ export class EventHub {
       for (const follower of followers ? [...followers] : []) follower.hear(decoded)
     }
     return count
+  }
+
+  lost(task: string): void {
+    for (const set of this.channel(task).followers.values())
+      for (const follower of [...set]) follower.lookAgain()
   }
 
   /** What listeners would get of an event. @throws where it cannot be read */
@@ -145,7 +156,7 @@ export class EventHub {
       this.app.emit(`task:${name}`, { task, ...payload } as never, meta satisfies EventMeta)
   }
 
-  private wanted(task: string): boolean {
+  wanted(task: string): boolean {
     const channel = this.channel(task)
     return channel.followers.size > 0 || channel.emitter.hasAny() || this.app.hasAny(appTaskEvents)
   }
@@ -155,7 +166,7 @@ export class EventHub {
     for (const task of only === undefined ? this.channels.keys() : [only]) {
       const reading = this.reader.isReading(task)
       if (this.wanted(task)) {
-        if (this.open && !reading) void this.reader.join(task)
+        if (this.open && !reading) this.reader.join(task).catch((error) => this.core.report(error, "script"))
       } else if (reading) {
         this.reader.leave(task)
       }

@@ -4,6 +4,7 @@ import { neutrally } from "../model/neutral.ts"
 import type { Core } from "../store/core.ts"
 import type { StreamEnd } from "../store/replies.ts"
 import { scripts } from "../store/scripts.ts"
+import { isRefused, SickKeys } from "../store/sick-keys.ts"
 import type { StreamChunk } from "../store/store.ts"
 import { compareIds, decodeEntry, entryTime, lastSeq, type StreamEvent, unfold } from "../store/stream.ts"
 
@@ -13,16 +14,23 @@ interface Position {
   id: string
   /** The last transition delivered, or passed over. */
   seq: number
+  epoch: string
 }
 
 export interface ReaderListener {
   /** Hands events on, in order. Resolves when the cursor may move; never rejects. */
   deliver(task: string, events: Iterable<StreamEvent>): Promise<number>
+  /** Some of the task's events will never be delivered: whoever waits for one must look for itself. */
+  lost(task: string): void
+  /** Whether anybody still wants the task's events. */
+  wanted(task: string): boolean
 }
 
 const blockMs = 5000
 const entriesPerRead = 100
 const checkedPerCall = 100
+/** While some stream cannot be read, the others are not waited for as long. */
+const sickBlockMs = 1000
 
 /** Reads the streams that somebody listens to, on one connection for the process, and notices what it could not read. */
 export class Reader {
@@ -33,13 +41,16 @@ export class Reader {
   private stopped = false
   private checkFrom = 0
   private moved: (() => void)[] = []
+  private readonly sick: SickKeys
 
   constructor(
     private readonly core: Core,
     private readonly listener: ReaderListener,
-  ) {}
+  ) {
+    this.sick = new SickKeys(core.link.clock, (error) => core.report(error, "script"))
+  }
 
-  /** Resolves when the task's stream is read from where it ended at some time during this call. */
+  /** Resolves when the task's stream is read from where it ended at some time during this call. @throws StoreError (refused) */
   join(task: string): Promise<void> {
     const { events: key } = this.core.link.keys(task)
     if (this.positions.has(key) || this.stopped) return Promise.resolve()
@@ -85,13 +96,14 @@ export class Reader {
     for (let tries = 0; !this.stopped && !link.closed; tries++) {
       try {
         const [end] = await this.ends([task])
+        if (!this.listener.wanted(task)) return
         this.positions.set(key, { task, ...end! })
         this.loop ??= neutrally(() => this.run())
         if (this.nudge) this.nudge()
         else link.interruptRead()
         return
       } catch (error) {
-        if (tries === 0 && link.connected()) this.core.report(error, "script")
+        if (isRefused(error)) throw error
         await link.untilUsable(tries)
       }
     }
@@ -107,17 +119,40 @@ export class Reader {
         continue
       }
       try {
-        const ids = new Map([...this.positions].map(([key, { id }]) => [key, id]))
-        const chunks = await this.core.link.readStreams(ids, blockMs, entriesPerRead)
-        for (const chunk of chunks) await this.consume(chunk)
-        if (chunks.length === 0 || failures > 0) await this.check(failures > 0)
+        if (failures > 0) await this.check(true)
+        const keys = [...this.positions.keys()].filter((key) => this.sick.isWell(key))
+        const chunks = await this.read(keys, this.sick.isEmpty ? blockMs : sickBlockMs)
+        if (chunks.length === 0) await this.check(false)
         failures = 0
-      } catch {
+      } catch (error) {
         // The link tells of lost connections once for all; here reading goes on where it was.
         if (this.stopped) return
+        if (isRefused(error)) await this.sortOut()
         failures++
         await sleep(this.core.link.clock, Math.min(25 * 2 ** failures, 2000) * (0.75 + Math.random() / 2))
       }
+    }
+  }
+
+  private async read(keys: readonly string[], forMs: number): Promise<readonly StreamChunk[]> {
+    if (keys.length === 0) {
+      await sleep(this.core.link.clock, forMs)
+      return []
+    }
+    const ids = new Map(keys.map((key) => [key, this.positions.get(key)!.id]))
+    const chunks = await this.core.link.readStreams(ids, forMs, entriesPerRead)
+    for (const chunk of chunks) await this.consume(chunk)
+    return chunks
+  }
+
+  /** One stream that the server refuses to read must not silence the others. */
+  private async sortOut(): Promise<void> {
+    try {
+      await this.sick.sort([...this.positions.keys()], async (key) => {
+        await this.read([key], 1)
+      })
+    } catch {
+      // The connection failed meanwhile; the loop tries again.
     }
   }
 
@@ -160,6 +195,7 @@ export class Reader {
   private tellLost(task: string, lost: number, message: string): void {
     const { observers } = this.core
     if (observers.watched && lost > 0) observers.transition({ kind: "events lost", task, lost })
+    this.listener.lost(task)
     this.core.report(
       new EventsLostError(`${message} (raise events.maxLength, or make listeners faster)`, task, lost),
       "events_lost",
@@ -183,14 +219,14 @@ export class Reader {
     }
   }
 
-  private goBack(position: Position, { id, seq }: StreamEnd): void {
-    this.tellLost(
-      position.task,
-      0,
-      `the event stream of task "${position.task}" ends at ${seq}, before ${position.seq}, which was read: it was recreated, or a failover lost its end`,
-    )
-    position.id = seq > 0 && seq < position.seq ? id : "0-0"
-    position.seq = id === "0-0" ? 0 : seq
+  private goBack(position: Position, { id, seq, epoch }: StreamEnd): void {
+    const { task } = position
+    // Counted from 1 again: all of it is new. The same count: what is left was read, and what was not can be told.
+    const isNew = epoch !== position.epoch && position.epoch !== ""
+    const lost = isNew ? 0 : Math.max(0, seq - position.seq)
+    const what = `the event stream of task "${task}" ends before what was read of it: it was recreated or emptied, or a failover lost its end`
+    Object.assign(position, isNew ? { id: "0-0", seq: 0, epoch } : { id, seq, epoch })
+    this.tellLost(task, lost, what)
   }
 
   private ends(tasks: readonly string[]): Promise<readonly StreamEnd[]> {

@@ -10,3 +10,8 @@ export function storeFailure(error: unknown): TaskoraError {
     return new ConnectionError(`the store cannot be reached: ${message}`, { cause: error })
   return new TaskoraError(`the store cannot be used: ${message}`, "STORE", { cause: error })
 }
+
+/** Whatever is asked of an app after its end. */
+export function closedError(): TaskoraError {
+  return new TaskoraError("this app is closed; make a new one with createTaskora()", "CLOSED")
+}

@@ -2,9 +2,10 @@ import { type Clock, sleep } from "../model/clock.ts"
 import { newId } from "../model/names.ts"
 import type { StoreCall } from "../model/observer.ts"
 import type { Observers } from "../model/observers.ts"
+import { closedError } from "./failure.ts"
 import { type SharedKey, sharedKeys, type TaskKeys, taskKeys } from "./keys.ts"
 import type { Script } from "./script.ts"
-import { type Adapter, type ServerInfo, type Store, StoreError, type StreamChunk } from "./store.ts"
+import type { Adapter, ServerInfo, Store, StreamChunk } from "./store.ts"
 
 /** The version of what lies in the store: keys, records, entries. Another number is refused at start. */
 export const wireVersion = "1"
@@ -87,7 +88,7 @@ export class Link {
     args: readonly (string | number)[],
     task?: string,
   ): Promise<T> {
-    if (this.closed) throw new StoreError("the app is closed", "unsent")
+    if (this.closed) throw closedError()
     if (!this.surroundings.observers.wrapsCalls)
       return script.reply(await this.store.run(script.source, keys, args))
     const call = this.storeCall(script.name, false, task)

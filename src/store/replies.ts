@@ -189,13 +189,16 @@ export function decodeFetch(reply: Reply): FetchReply {
 export interface StreamEnd {
   readonly id: string
   readonly seq: number
+  /** Another one means that transitions are counted from 1 again. */
+  readonly epoch: string
 }
 
 export function decodeSnapshots(reply: Reply): readonly StreamEnd[] {
   const parts = reply as string[]
-  return Array.from({ length: parts.length / 2 }, (_, i) => ({
-    id: parts[2 * i]!,
-    seq: Number(parts[2 * i + 1]),
+  return Array.from({ length: parts.length / 3 }, (_, i) => ({
+    id: parts[3 * i]!,
+    seq: Number(parts[3 * i + 1]),
+    epoch: parts[3 * i + 2]!,
   }))
 }
 

@@ -1,9 +1,12 @@
 import { sleep } from "../model/clock.ts"
+import type { Core } from "../store/core.ts"
 import type { Link } from "../store/link.ts"
+import { isRefused, SickKeys } from "../store/sick-keys.ts"
 import type { Slots } from "./slots.ts"
 
 /** How long one wait lasts at the most: an idle process sends a command every five seconds. */
 const blockMs = 5000
+const lookAgainMs = 1000
 
 /** Waits for wake markers of all tasks with free slots, on one connection for the process. */
 export class WorkWait {
@@ -12,10 +15,16 @@ export class WorkWait {
   private nudge: (() => void) | undefined
   private loop: Promise<void> | undefined
 
+  private readonly link: Link
+  private readonly sick: SickKeys
+
   constructor(
-    private readonly link: Link,
+    core: Core,
     private readonly slots: ReadonlySet<Slots>,
-  ) {}
+  ) {
+    this.link = core.link
+    this.sick = new SickKeys(core.link.clock, (error) => core.report(error, "script"))
+  }
 
   start(): void {
     this.loop ??= this.run()
@@ -39,12 +48,11 @@ export class WorkWait {
 
   private async run(): Promise<void> {
     for (let failures = 0; !this.stopped; ) {
-      this.waitingFor = new Set([...this.slots].filter((slots) => slots.freeSlots > 0))
+      this.waitingFor = new Set(
+        [...this.slots].filter((slots) => slots.freeSlots > 0 && this.sick.isWell(slots.keys.wake)),
+      )
       if (this.waitingFor.size === 0) {
-        await new Promise<void>((resolve) => {
-          this.nudge = resolve
-        })
-        this.nudge = undefined
+        await this.parked()
         continue
       }
       try {
@@ -52,13 +60,39 @@ export class WorkWait {
         const key = await this.link.waitForWork(keys, blockMs)
         failures = 0
         if (key !== undefined) this.found(key)
-      } catch {
+      } catch (error) {
+        if (this.stopped) break
+        if (isRefused(error)) await this.sortOut()
         // The link tells of lost connections once for all; here it is only tried again.
-        if (!this.stopped)
-          await sleep(this.link.clock, Math.min(50 * 2 ** failures++, 2000) * (0.75 + Math.random() / 2))
+        await sleep(this.link.clock, Math.min(50 * 2 ** failures++, 2000) * (0.75 + Math.random() / 2))
       }
     }
     this.waitingFor.clear()
+  }
+
+  /** Until there is something to wait for: free slots, or a wake key that may be well again. */
+  private async parked(): Promise<void> {
+    const { clock } = this.link
+    const timer = this.sick.isEmpty ? undefined : clock.setTimeout(() => this.nudge?.(), lookAgainMs)
+    await new Promise<void>((resolve) => {
+      this.nudge = resolve
+    })
+    this.nudge = undefined
+    clock.clearTimeout(timer)
+  }
+
+  /** One key that the server refuses must not keep the others' tasks waiting; its own task still claims now and then. */
+  private async sortOut(): Promise<void> {
+    const keys = [...this.waitingFor].map((slots) => slots.keys.wake)
+    try {
+      await this.sick.sort(keys, async (key) => {
+        const found = await this.link.waitForWork([key], 1)
+        if (found !== undefined) this.found(found)
+      })
+    } catch {
+      // The connection failed meanwhile; the loop tries again.
+    }
+    for (const slots of this.waitingFor) if (!this.sick.isWell(slots.keys.wake)) slots.claim()
   }
 
   private found(key: string): void {

@@ -39,7 +39,7 @@ export class Worker implements SlotsListener {
   constructor(private readonly options: WorkerOptions) {
     this.since = options.core.link.clock.now()
     this.upkeep = new Upkeep(options.core, this.all)
-    this.wait = new WorkWait(options.core.link, this.all)
+    this.wait = new WorkWait(options.core, this.all)
   }
 
   get slots(): ReadonlySet<Slots> {

@@ -465,7 +465,7 @@ onBothHosts("scripts, one by one", (host) => {
 
   test("snapshot and entries tell where the stream ends and what it holds", async () => {
     const task = bench.task()
-    expect(await task.send(task.calls.snapshot())).toEqual([{ id: "0-0", seq: 0 }])
+    expect(await task.send(task.calls.snapshot())).toEqual([{ id: "0-0", seq: 0, epoch: "" }])
     await held(task)
     const [{ id, seq } = { id: "", seq: 0 }] = await task.send(task.calls.snapshot())
     expect(seq).toBe(1)
