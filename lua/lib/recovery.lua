@@ -2,25 +2,43 @@
 -- @include events
 -- @include finish
 -- The parts of `upkeep`, each in a reading and a writing half.
+-- `budget`: { jobs =, bytes =, pages = } that may still be touched, read and scanned, counted down by each part.
 local recovery_batch = 100
 local promotion_batch = 250
 local trim_look = 100
+local sweep_page = 100
 local lane_idle_ms = 3600000
 local sweep_every_ms = 600000
 
+-- Reads a record of up to 1 MiB. One call each: how long the next one is shows only when it has been read.
+local function budget_read(budget, key)
+  local text = redis.call("GET", key)
+  budget.jobs = budget.jobs - 1
+  budget.bytes = budget.bytes - (text and #text or 0)
+  return text
+end
+
+local function budget_spent(budget)
+  return budget.jobs <= 0 or budget.bytes <= 0
+end
+
 -- Runs whose lease has run out: the deadline of a job still in `active` decides, and nothing else.
-local function recovery_read(q, a, now)
-  local found = redis.call("ZRANGE", q.active, "-inf", "(" .. whole(now), "BYSCORE", "LIMIT", 0, recovery_batch, "WITHSCORES")
-  local lost = { runs = {}, more = #found == recovery_batch * 2 }
+local function recovery_read(q, a, now, budget)
+  local most = math.min(recovery_batch, budget.jobs)
+  local found = redis.call("ZRANGE", q.active, "-inf", "(" .. whole(now), "BYSCORE", "LIMIT", 0, most, "WITHSCORES")
+  local lost = { runs = {}, more = #found == most * 2 }
   if #found == 0 then return lost end
-  local keys, ids = {}, {}
+  local texts, ids = {}, {}
   for i = 1, #found, 2 do
+    if budget_spent(budget) then
+      lost.more = true
+      break
+    end
     local id, token = string.match(found[i], "^([^\t]*)\t(.*)$")
     lost.runs[#lost.runs + 1] = { id = id, token = token, member = found[i], deadline = found[i + 1] }
-    keys[#keys + 1] = a.base .. "job:" .. id
+    texts[#texts + 1] = budget_read(budget, a.base .. "job:" .. id)
     ids[#ids + 1] = id
   end
-  local texts = redis.call("MGET", unpack(keys))
   local reasons = redis.call("HMGET", q.cancels, unpack(ids))
   for k, run in ipairs(lost.runs) do
     local r = texts[k] and (record_parse(texts[k]) or record_repaired(run.token, whole(now)))
@@ -115,20 +133,25 @@ local function recovery_again(receipt)
 end
 
 -- Delayed jobs that are due, with their records.
-local function promotion_read(q, a, now)
-  local places = redis.call("ZRANGE", q.delayed, "-inf", whole(now), "BYSCORE", "LIMIT", 0, promotion_batch)
-  local ready = { jobs = {}, places = places, more = #places == promotion_batch }
-  if #places == 0 then return ready end
-  local keys = {}
-  for k, place in ipairs(places) do keys[k] = a.base .. "job:" .. string.match(place, "^[^\t]*") end
-  local texts = redis.call("MGET", unpack(keys))
+local function promotion_read(q, a, now, budget)
+  local most = budget_spent(budget) and 0 or math.min(promotion_batch, budget.jobs)
+  local places = redis.call("ZRANGE", q.delayed, "-inf", whole(now), "BYSCORE", "LIMIT", 0, most)
+  local ready = { jobs = {}, places = {}, more = #places == most }
   for k, place in ipairs(places) do
-    local r = texts[k] and record_parse(texts[k])
+    if budget_spent(budget) then
+      ready.more = true
+      break
+    end
+    ready.places[k] = place
+    local id = string.match(place, "^[^\t]*")
+    local key = a.base .. "job:" .. id
+    local text = budget_read(budget, key)
+    local r = text and record_parse(text)
     if r and r.state == "d" then
-      ready.jobs[#ready.jobs + 1] = { id = string.match(place, "^[^\t]*"), r = r, key = keys[k] }
-    elseif texts[k] and not r then
+      ready.jobs[#ready.jobs + 1] = { id = id, r = r, key = key }
+    elseif text and not r then
       -- Damaged: let it be claimed, where it fails in the open.
-      ready.jobs[#ready.jobs + 1] = { id = string.match(place, "^[^\t]*"), r = record_damaged(), key = keys[k] }
+      ready.jobs[#ready.jobs + 1] = { id = id, r = record_damaged(), key = key }
     end
   end
   return ready
@@ -155,14 +178,16 @@ local function promotion_write(q, ready, call)
 end
 
 -- Trims ended jobs that are older than their retention; true where more may be left.
-local function trim_old(q, a, call)
+local function trim_old(q, a, call, budget)
   local more = false
   for _, kind in ipairs({ { q.completed, a.ageCompleted }, { q.failed, a.ageFailed }, { q.cancelled, a.ageFailed } }) do
     local list, oldest = kind[1], call.now - tonumber(kind[2])
     local entries = redis.call("LRANGE", list, -1, -1)
     local finished = entries[1] and tonumber(string.match(entries[1], "\t(%d+)\t"))
     if finished and finished < oldest then
-      entries = redis.call("LRANGE", list, -trim_look, -1)
+      local look = math.min(trim_look, budget.jobs)
+      if look <= 0 then return true end
+      entries = redis.call("LRANGE", list, -look, -1)
       local n = 0
       for i = #entries, 1, -1 do
         local id, at, flags = string.match(entries[i], "^([^\t]*)\t(%d+)\t(.*)$")
@@ -171,25 +196,35 @@ local function trim_old(q, a, call)
         n = n + 1
       end
       redis.call("RPOP", list, n)
-      more = more or n == trim_look
+      budget.jobs = budget.jobs - n
+      more = more or n == look
     end
   end
   return more
 end
 
--- Forgets lanes that nobody has used for an hour.
-local function lanes_forget(q, call, swept)
-  if call.now - swept < sweep_every_ms then return end
-  local cursor, old = "0", {}
-  for _ = 1, 20 do
-    local page = redis.call("HSCAN", q.stats, cursor, "MATCH", "lane:*", "COUNT", 100)
+-- Forgets lanes that nobody has used for an hour. `sweeping`: the cursor at which the last call left off, if it did; the
+-- next one goes on from there, however many lanes there are.
+local function lanes_forget(q, call, budget, swept, sweeping)
+  if not sweeping and call.now - swept < sweep_every_ms then return end
+  local cursor = sweeping or "0"
+  while budget.pages > 0 do
+    budget.pages = budget.pages - 1
+    local page = redis.call("HSCAN", q.stats, cursor, "MATCH", "lane:*", "COUNT", sweep_page)
     cursor = page[1]
+    local old = {}
     for i = 1, #page[2], 2 do
       local used = tonumber(string.match(page[2][i + 1], "^%d+ (%d+)\n"))
       if not used or call.now - used > lane_idle_ms then old[#old + 1] = page[2][i] end
     end
-    if cursor == "0" then break end
+    for from = 1, #old, 1000 do
+      redis.call("HDEL", q.stats, unpack(old, from, math.min(from + 999, #old)))
+    end
+    if cursor == "0" then
+      redis.call("HDEL", q.stats, "sweeping")
+      redis.call("HSET", q.stats, "swept", call.time)
+      return
+    end
   end
-  if #old > 0 then redis.call("HDEL", q.stats, unpack(old, 1, math.min(#old, 1000))) end
-  redis.call("HSET", q.stats, "swept", call.time)
+  redis.call("HSET", q.stats, "sweeping", cursor)
 end

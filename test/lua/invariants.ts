@@ -226,7 +226,7 @@ function* growth(state: TaskState, { before }: Surroundings): Generator<string> 
   for (const member of state.active.keys())
     if (!before.active.has(member) && Number(member.split("\t")[1]) <= number(before, "token"))
       yield `${member} was granted a token that is not new`
-  const falling = ["tombs", "requests", "due", "ranked", "epoch"]
+  const falling = ["tombs", "requests", "due", "ranked", "epoch", "sweeping"]
   for (const [name, value] of before.stats) {
     if (name.startsWith("lane:") || falling.includes(name)) continue
     if (!(number(state, name) >= Number(value)))
