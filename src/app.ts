@@ -5,6 +5,7 @@ import { EventHub } from "./events/hub.ts"
 import { Complaints, logFailure } from "./failure-log.ts"
 import { Inspector } from "./manage/inspector.ts"
 import { QueueRead } from "./manage/queue-read.ts"
+import { within } from "./model/clock.ts"
 import type { MiddlewareContext } from "./model/context.ts"
 import { type Duration, durationMs } from "./model/duration.ts"
 import { TaskoraError } from "./model/errors.ts"
@@ -185,27 +186,28 @@ export class Taskora {
     const { clock } = this.core.link
     const deadline = clock.monotonic() + timeoutMs + closeGraceMs
     const left = (most: number) => Math.max(1, Math.min(most, deadline - clock.monotonic()))
+    const bounded = (promise: Promise<void>, most: number) =>
+      within(clock, promise, { ms: left(most), late: () => undefined })
     const timeoutLeft = () => Math.max(0, deadline - closeGraceMs - clock.monotonic())
     const began = this.starting
-    // Whoever called start() hears of its failure.
-    if (began)
-      await this.connection.within(
-        began.catch(() => undefined),
-        left(timeoutMs + 1000),
-      )
     if (began) {
+      // Whoever called start() hears of its failure.
+      await bounded(
+        began.catch(() => undefined),
+        timeoutMs + 1000,
+      )
       this.observers.transition({ kind: "worker closing" })
       this.hub.app.emit("worker:closing", undefined)
     }
     await this.worker.close(timeoutLeft())
     // Handlers may dispatch to their end.
-    await this.connection.within(this.backlog.emptied(), left(timeoutLeft() + 500))
+    await bounded(this.backlog.emptied(), timeoutLeft() + 500)
     this.connection.stop()
-    await this.connection.within(this.told(), left(500))
+    await bounded(this.told(), 500)
     this.hub.stop()
     if (began) this.observers.transition({ kind: "worker closed" })
-    await this.connection.within(this.observers.close(), left(1000))
-    await this.connection.within(this.core.link.close(), left(500))
+    await bounded(this.observers.close(), 1000)
+    await bounded(this.core.link.close(), 500)
   }
 
   /** Every event of our own is delivered. */

@@ -53,19 +53,6 @@ export class Connection {
     this.stopped = true
   }
 
-  /** Whether the promise settled within `ms`. */
-  async within(promise: Promise<unknown>, ms: number): Promise<boolean> {
-    const { clock } = this.core.link
-    let timer: unknown
-    const late = new Promise<false>((resolve) => {
-      timer = clock.setTimeout(() => resolve(false), ms, true)
-    })
-    const done = promise.then(() => true)
-    const inTime = await Promise.race([done, late])
-    clock.clearTimeout(timer)
-    return inTime
-  }
-
   private async connect(): Promise<void> {
     const { link, observers } = this.core
     await observers.open()

@@ -1,3 +1,4 @@
+import { within } from "./model/clock.ts"
 import { ConnectionError, PermissionError, TaskoraError, UnconfirmedError } from "./model/errors.ts"
 import { neutrally } from "./model/neutral.ts"
 import type { Dispatch, RejectReason } from "./model/observer.ts"
@@ -139,7 +140,7 @@ export class Producer {
     try {
       const patience = this.patience(chunk[0]!.deadline)
       const wait = ready()
-      if (wait) await this.inTime(wait, patience.leftMs())
+      if (wait) await within(core.link.clock, wait, { ms: patience.leftMs(), late: notReached })
       const rest: string[] = []
       for (const job of chunk) rest.push(job.id, job.options, job.body)
       const reply = await lane.call(scripts.enqueue, this.keys, {}, rest, patience)
@@ -162,25 +163,10 @@ export class Producer {
     const leftMs = () => deadline - clock.monotonic()
     return { leftMs, ended: () => leftMs() <= 0 }
   }
+}
 
-  private async inTime(wait: Promise<void>, ms: number): Promise<void> {
-    const { clock } = this.around.core.link
-    let timer: unknown
-    const late = new Promise<never>((_, reject) => {
-      timer = clock.setTimeout(
-        () =>
-          reject(
-            new ConnectionError(`the store could not be reached within ${patienceMs} ms; nothing was stored`),
-          ),
-        Math.max(0, ms),
-      )
-    })
-    try {
-      await Promise.race([wait, late])
-    } finally {
-      clock.clearTimeout(timer)
-    }
-  }
+function notReached(): never {
+  throw new ConnectionError(`the store could not be reached within ${patienceMs} ms; nothing was stored`)
 }
 
 function dispatchError(error: unknown, jobs: number): TaskoraError {

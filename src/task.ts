@@ -4,6 +4,7 @@ import { JobFollower } from "./events/follower.ts"
 import type { EventHub } from "./events/hub.ts"
 import { type CancelAnswer, type HandleHost, JobHandle } from "./handle.ts"
 import type { Inspector } from "./manage/inspector.ts"
+import { within } from "./model/clock.ts"
 import { type Duration, durationMs } from "./model/duration.ts"
 import { PayloadTooLargeError, type TaskoraError } from "./model/errors.ts"
 import type { EventMeta, TaskEventName, TaskEvents } from "./model/events.ts"
@@ -254,22 +255,13 @@ function handleHost(task: string, host: TaskHost): HandleHost {
       new JobFollower({ task, id: handle.id, stored: () => handle.storedAt() }, { core, hub, codec }),
     cancel: async (id, reason): Promise<CancelAnswer> => canceller.cancel(task, id, reason),
     getJob: (id) => inspector.fetch(task, id),
-    inTime: (promise, ms, late) => inTime(promise, { ms, late, clock: core.link.clock }),
+    inTime: (promise, ms, late) =>
+      within(core.link.clock, promise, {
+        ms,
+        late: () => {
+          throw late()
+        },
+      }),
     unheard: (error) => core.report(error, "dispatch"),
-  }
-}
-
-async function inTime<T>(
-  promise: Promise<T>,
-  { ms, late, clock }: { ms: number; late: () => Error; clock: Core["link"]["clock"] },
-): Promise<T> {
-  let timer: unknown
-  const timeout = new Promise<never>((_, reject) => {
-    timer = clock.setTimeout(() => reject(late()), ms, true)
-  })
-  try {
-    return await Promise.race([promise, timeout])
-  } finally {
-    clock.clearTimeout(timer)
   }
 }

@@ -1,3 +1,4 @@
+import { within } from "../model/clock.ts"
 import {
   type QueueSnapshot,
   type TaskQueue,
@@ -38,17 +39,11 @@ export class QueueRead {
     this.current ??= this.ask().finally(() => {
       this.current = undefined
     })
-    let timer: unknown
-    const late = new Promise<undefined>((resolve) => {
-      timer = clock.setTimeout(() => resolve(undefined), timeoutMs)
-    })
     try {
-      return await Promise.race([this.current, late])
+      return await within(clock, this.current, { ms: timeoutMs, late: () => undefined })
     } catch {
       // Whoever scrapes learns it from the missing gauges and from `taskora_store_up`.
       return undefined
-    } finally {
-      clock.clearTimeout(timer)
     }
   }
 

@@ -34,3 +34,23 @@ export function sleep(clock: Clock, ms: number): Promise<void> {
     clock.setTimeout(resolve, ms)
   })
 }
+
+/**
+ * What the promise comes to, or what `late` gives or throws after `ms` of the clock's time. Keeps the process alive
+ * meanwhile, for somebody waits.
+ */
+export async function within<T, L>(
+  clock: Clock,
+  promise: Promise<T>,
+  { ms, late }: { readonly ms: number; readonly late: () => L },
+): Promise<T | L> {
+  let timer: Timer
+  const timeout = new Promise<void>((resolve) => {
+    timer = clock.setTimeout(resolve, Math.max(0, ms), true)
+  }).then(late)
+  try {
+    return await Promise.race([promise, timeout])
+  } finally {
+    clock.clearTimeout(timer)
+  }
+}

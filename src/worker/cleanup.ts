@@ -1,3 +1,4 @@
+import { within } from "../model/clock.ts"
 import { TaskoraError } from "../model/errors.ts"
 import type { Definition } from "../rules/definition.ts"
 import type { Core } from "../store/core.ts"
@@ -15,27 +16,17 @@ export async function cleanUp(
 ): Promise<void> {
   const { enter } = run
   if (!onCancel || !enter) return
-  const { clock } = core.link
-  let timer: unknown
-  const late = new Promise<never>((_, reject) => {
-    timer = clock.setTimeout(
-      () =>
-        reject(
-          new TaskoraError(
-            `onCancel of task "${run.attempt.task}" took longer than ${longestMs} ms`,
-            "TIMEOUT",
-          ),
-        ),
-      longestMs,
-    )
-  })
   try {
     const data = run.lease.damaged ? undefined : stage.codec.decode(run.lease.data, `data of job ${run.id}`)
     const cleaned = enter(async () => onCancel(data, new RunContext(run, stage.voice, data)))
-    await Promise.race([cleaned, late])
+    const late = () => {
+      throw new TaskoraError(
+        `onCancel of task "${run.attempt.task}" took longer than ${longestMs} ms`,
+        "TIMEOUT",
+      )
+    }
+    await within(core.link.clock, cleaned, { ms: longestMs, late })
   } catch (error) {
     core.report(error, "other")
-  } finally {
-    clock.clearTimeout(timer)
   }
 }

@@ -1,4 +1,5 @@
 import { hostname } from "node:os"
+import { type Clock, within } from "../model/clock.ts"
 import type { MiddlewareContext } from "../model/context.ts"
 import { TaskoraError } from "../model/errors.ts"
 import { neutrally } from "../model/neutral.ts"
@@ -133,15 +134,15 @@ export class Worker implements SlotsListener {
     clock.clearTimeout(this.attendTimer)
     const waitEnded = this.wait.stop()
     const drained = Promise.all([...this.all].map((slots) => slots.drained()))
-    if (!(await within(drained, graceMs, clock))) {
+    if (!(await settledWithin(clock, drained, graceMs))) {
       for (const slots of this.all) slots.release()
-      await within(drained, 700, clock)
+      await settledWithin(clock, drained, 700)
     }
-    await within(waitEnded, 200, clock)
-    await within(this.upkeep.dispose(), 200, clock)
+    await settledWithin(clock, waitEnded, 200)
+    await settledWithin(clock, this.upkeep.dispose(), 200)
     for (const leases of this.leases.values()) leases.dispose()
     for (const slots of this.all) slots.dispose()
-    await within(this.register(0), 200, clock)
+    await settledWithin(clock, this.register(0), 200)
   }
 
   idle(slots: Slots): void {
@@ -189,17 +190,11 @@ export class Worker implements SlotsListener {
   private readonly since: number
 }
 
-/** Whether the promise settled in time. */
-async function within(promise: Promise<unknown>, ms: number, clock: Core["link"]["clock"]): Promise<boolean> {
-  let timer: unknown
-  const late = new Promise<false>((resolve) => {
-    timer = clock.setTimeout(() => resolve(false), ms)
-  })
-  const done = promise.then(
+/** Whether the promise settled in time, in whichever way. */
+function settledWithin(clock: Clock, promise: Promise<unknown>, ms: number): Promise<boolean> {
+  const settled = promise.then(
     () => true,
-    (error) => !(error instanceof TaskoraError) || true,
+    () => true,
   )
-  const result = await Promise.race([done, late])
-  clock.clearTimeout(timer)
-  return result
+  return within(clock, settled, { ms, late: () => false })
 }

@@ -1,8 +1,10 @@
+import { join } from "node:path"
 import { expect, it, onTestFinished } from "vitest"
 import type { Observer } from "../../src/index.ts"
 import { redisAdapter } from "../../src/redis.ts"
 import { hearTask } from "../support/hearing.ts"
 import { onBothHosts, onRedis, type TestHost, testApps, until } from "../support/hosts.ts"
+import { buildProgram, exited } from "../support/program.ts"
 import { type FaultyProxy, startProxy } from "../support/proxy.ts"
 import { newLedger, tally } from "./ledger.ts"
 import { perform, type Work } from "./work.ts"
@@ -227,6 +229,17 @@ onRedis("start() and close()", (host) => {
     await Promise.all([other.close(), app.close()])
     await until(() => proxy.connections === 0, "no connection is left")
   })
+})
+
+it("close() keeps the process alive until it is done, also on the memory engine", async () => {
+  const program = await buildProgram(join(import.meta.dirname, "last-close.ts"))
+  onTestFinished(() => program.remove())
+  const child = program.start({})
+  const told: unknown[] = []
+  child.on("message", (message) => told.push(message))
+  await exited(child)
+  expect(told).toEqual(["closed"])
+  expect(child.exitCode).toBe(0)
 })
 
 onBothHosts("what is dispatched while the app closes", (host) => {
