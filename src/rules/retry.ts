@@ -9,6 +9,7 @@ import {
   ValidationError,
 } from "../model/errors.ts"
 import { checkNames, invalid, wholeNumber } from "../model/options.ts"
+import { describeThrown } from "./thrown.ts"
 
 // A class of errors as users name it; its constructor's parameters are of no concern here.
 type ErrorClass = abstract new (...args: never[]) => Error
@@ -72,8 +73,13 @@ export function resolveRetry(options: RetryOptions, what: string): Retry {
 }
 
 function classes(list: unknown, what: string): readonly ErrorClass[] {
-  if (Array.isArray(list) && list.every((item) => typeof item === "function")) return list
-  throw invalid(`${what} must be a list of error classes`)
+  if (Array.isArray(list) && list.every(isClass)) return list
+  throw invalid(`${what} must be a list of error classes, such as [TypeError]; a function cannot decide here`)
+}
+
+/** Without a prototype there is nothing that an error could be an instance of, and `instanceof` would throw. */
+function isClass(item: unknown): boolean {
+  return typeof item === "function" && typeof item.prototype === "object" && item.prototype !== null
 }
 
 const finalClasses = [ValidationError, TimeoutError, CancelledError, SerializationError, StalledError]
@@ -105,6 +111,6 @@ function given(backoff: (attempt: number) => number, attempt: number): number {
   try {
     return backoff(attempt)
   } catch (error) {
-    throw new TaskoraError(`backoff(${attempt}) threw`, "INVALID", { cause: error })
+    throw new TaskoraError(`backoff(${attempt}) threw: ${describeThrown(error).message}`, "INVALID")
   }
 }

@@ -4,7 +4,7 @@ import { type Definition, retryOf } from "../rules/definition.ts"
 import { type Middleware, runMiddleware } from "../rules/middleware.ts"
 import { backoffMs, isRetryable } from "../rules/retry.ts"
 import type { Codec } from "../rules/serializer.ts"
-import { tame } from "../rules/thrown.ts"
+import { describeThrown, tame } from "../rules/thrown.ts"
 import { RunContext, type Voice } from "./context.ts"
 import type { Ending, Run } from "./run.ts"
 
@@ -40,7 +40,9 @@ export function judge(thrown: unknown, run: Run, definition: Definition): Ending
     return { kind: "retried", error, delayMs: asked ?? backoffMs(retry, attempt) }
   } catch (ruleError) {
     // The user's backoff function, or a class in `retryOn` that decides for itself.
-    return { kind: "failed", error: tame(ruleError) }
+    const broken = describeThrown(ruleError).message
+    const message = `${broken}; the attempt had failed with: ${describeThrown(error).message}`
+    return { kind: "failed", error: new TaskoraError(message, "INVALID", { cause: error }) }
   }
 }
 

@@ -155,8 +155,10 @@ onBothHosts("retry", (host) => {
       },
     ],
   ])("a backoff function that gives %s fails the job with a clear error", async (_, backoff) => {
-    const { failed } = await run(failing(() => new Error("e"), { attempts: 5, backoff }))
-    expect(failed).toEqual([expect.stringMatching(/^1 .*backoff/)])
+    const { failed } = await run(failing(() => new Error("the card was refused"), { attempts: 5, backoff }))
+    expect(failed).toEqual([
+      expect.stringMatching(/^1 backoff.*; the attempt had failed with: the card was refused$/),
+    ])
   })
 
   it("a delay of 0 goes straight to waiting; a longer one is delayed, and its state is retrying", async () => {
