@@ -22,9 +22,11 @@ export class Leases {
     this.lane = new Lane(core.link, "r")
   }
 
+  /** Begins the turns; begun twice, they are still one chain. */
   start(): void {
     if (this.disposed) return
     const { clock } = this.core.link
+    clock.clearTimeout(this.timer)
     this.timer = clock.setTimeout(() => {
       void this.renew().finally(() => this.start())
     }, this.slots.definition.leaseMs / 3)

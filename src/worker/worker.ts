@@ -34,6 +34,8 @@ export class Worker implements SlotsListener {
   private readonly upkeep: Upkeep
   private readonly wait: WorkWait
   private attendTimer: unknown
+  private lastAttend: Promise<void> = Promise.resolve()
+  private nextAttend: Promise<void> | undefined
   private running = false
   private closed = false
 
@@ -158,16 +160,28 @@ export class Worker implements SlotsListener {
     slots.claim()
   }
 
-  private async attend(): Promise<void> {
+  /** Tells of this process's tasks, and goes on telling. Tasks that are added meanwhile go together, in the next call. */
+  private attend(): Promise<void> {
+    this.nextAttend ??= this.lastAttend.then(() => {
+      this.nextAttend = undefined
+      this.lastAttend = this.attendNow()
+      return this.lastAttend
+    })
+    return this.nextAttend
+  }
+
+  private async attendNow(): Promise<void> {
+    if (!this.running) return
     const { core } = this.options
-    core.link.clock.clearTimeout(this.attendTimer)
+    const { clock } = core.link
     try {
       await this.register(attendForMs)
     } catch (error) {
       if (!core.link.closed && core.link.connected()) core.report(error, "script")
     }
     if (!this.running) return
-    this.attendTimer = core.link.clock.setTimeout(() => void this.attend(), attendEveryMs)
+    clock.clearTimeout(this.attendTimer)
+    this.attendTimer = clock.setTimeout(() => void this.attend(), attendEveryMs)
   }
 
   private async register(ttl: number): Promise<void> {
