@@ -1,12 +1,17 @@
 import type { Timer } from "../model/clock.ts"
+import type { TaskoraError } from "../model/errors.ts"
 import type { Core } from "../store/core.ts"
+import { closedError, storeFailure } from "../store/failure.ts"
 import { Lane } from "../store/lane.ts"
 import { scripts } from "../store/scripts.ts"
+import { StoreError } from "../store/store.ts"
 import { traceparent } from "./context.ts"
-import type { Run } from "./run.ts"
+import { lostReason, type Run } from "./run.ts"
 import type { Slots } from "./slots.ts"
 
 const batchMost = 300
+/** `leasedAt` of a run that is to be renewed at once. */
+const notNow = Number.NEGATIVE_INFINITY
 
 /** Keeps the leases of one task's runs, 300 in one call, every third of the lease; learns what was lost or cancelled. */
 export class Leases {
@@ -14,6 +19,8 @@ export class Leases {
   private timer: Timer | undefined
   private call: Promise<void> | undefined
   private disposed = false
+  /** Why the last call that failed did. */
+  private failure: unknown
 
   constructor(
     private readonly slots: Slots,
@@ -48,11 +55,21 @@ export class Leases {
     await this.call
   }
 
-  /** Renews one run now; false when it is lost. */
-  async renewNow(run: Run): Promise<boolean> {
-    run.leasedAt = Number.NEGATIVE_INFINITY
+  /** Renews one run now. @throws LeaseLostError where it is lost, TaskoraError where the store did not renew it */
+  async renewNow(run: Run): Promise<void> {
+    run.leasedAt = notNow
     await this.renew()
-    return run.ending?.kind !== "lost"
+    if (run.ending?.kind === "lost") throw lostReason(run)
+    // Where its attempt has ended meanwhile, there was nothing to renew.
+    if (run.leasedAt === notNow) throw run.ending ? lostReason(run) : this.notRenewed(run)
+  }
+
+  private notRenewed(run: Run): TaskoraError {
+    const { failure } = this
+    if (this.core.link.closed) return closedError()
+    const what = `the lease of job ${run.id} of task "${run.attempt.task}" was not renewed: ${failure}`
+    const fate = failure instanceof StoreError ? failure.fate : "refused"
+    return storeFailure(new StoreError(what, fate, { cause: failure }))
   }
 
   private due(all: boolean): Run[] {
@@ -102,6 +119,7 @@ export class Leases {
         }
       })
     } catch (error) {
+      this.failure = error
       // Tried again at the next turn; if that is too late, recovery decides.
       if (!link.closed) this.core.report(error, "script")
     }

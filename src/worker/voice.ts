@@ -26,7 +26,7 @@ export class TaskVoice implements Voice {
 
   constructor(
     private readonly core: Core,
-    task: { readonly name: string; readonly renewNow: (run: Run) => Promise<boolean> },
+    task: { readonly name: string; readonly renewNow: (run: Run) => Promise<void> },
   ) {
     this.keys = core.link.keys(task.name)
     this.renewNow = task.renewNow
@@ -34,7 +34,7 @@ export class TaskVoice implements Voice {
     this.logLane = new Lane(core.link, "l")
   }
 
-  private readonly renewNow: (run: Run) => Promise<boolean>
+  private readonly renewNow: (run: Run) => Promise<void>
 
   progress(run: Run, value: Progress): void {
     if (run.ending) return
@@ -85,7 +85,8 @@ export class TaskVoice implements Voice {
   }
 
   async heartbeat(run: Run): Promise<void> {
-    if (run.ending || !(await this.renewNow(run))) throw lostReason(run)
+    if (run.ending) throw lostReason(run)
+    await this.renewNow(run)
   }
 
   private queueReport(run: Run): void {

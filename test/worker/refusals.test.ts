@@ -1,5 +1,5 @@
 import { expect, it } from "vitest"
-import type { Adapter } from "../../src/index.ts"
+import { type Adapter, TaskoraError } from "../../src/index.ts"
 import { StoreError } from "../../src/store/store.ts"
 import { onBothHosts, testApps, until } from "../support/hosts.ts"
 import { pause } from "./work.ts"
@@ -84,5 +84,26 @@ onBothHosts("a server that refuses", (host) => {
     release()
     await until(() => runs >= 5, "the others run")
     expect(most).toBe(1)
+  })
+
+  it("renewals is told to who asked for one by heartbeat()", async () => {
+    let refuse = false
+    const adapter = refusing(host.adapter(), (script) => refuse && script === "renew")
+    const app = open({ adapter }, true)
+    app.on("worker:error", () => {})
+    const task = app.task("work", async (_, ctx) => {
+      refuse = true
+      const refused = await ctx.heartbeat().catch((error: unknown) => error)
+      refuse = false
+      await ctx.heartbeat()
+      expect(ctx.signal.aborted).toBe(false)
+      return refused instanceof TaskoraError && [refused.code, refused.message]
+    })
+    await app.start()
+    const handle = task.dispatch({})
+    expect(await handle.result).toEqual([
+      "STORE",
+      expect.stringMatching(/lease of job .* was not renewed: .*ERR refused/),
+    ])
   })
 })
