@@ -1,4 +1,6 @@
 import { type Clock, systemClock } from "../../model/clock.ts"
+import { checkPrefix } from "../../model/names.ts"
+import { checkNames } from "../../model/options.ts"
 import type { Adapter, Reply } from "../store.ts"
 import { Engine } from "./engine.ts"
 import { EmbeddedStore } from "./store.ts"
@@ -6,7 +8,7 @@ import { EmbeddedStore } from "./store.ts"
 export interface MemoryAdapterOptions {
   /** Where time and timers come from; a clock turned by hand gives virtual time. Default: the system's. */
   readonly clock?: Clock
-  /** Namespace before every key, without a trailing colon. Default: none. */
+  /** Namespace before every key, without braces. Default: none. */
   readonly prefix?: string
 }
 
@@ -24,20 +26,20 @@ const optionNames: readonly string[] = ["clock", "prefix"] satisfies (keyof Memo
 /**
  * Keeps jobs in the memory of this process, for development, tests and programs of one process. All apps opened on
  * one adapter share the same data, which live as long as the adapter. Needs the package `wasmoon`, which is loaded
- * at the first connect. Throws a TypeError for an unknown option.
+ * at the first connect.
  *
+ * @throws TaskoraError (`INVALID`) for unknown options and for a prefix that cannot be used.
  * @example
- * const app = taskora({ adapter: memoryAdapter() })
+ * const taskora = createTaskora({ adapter: memoryAdapter() })
  */
 export function memoryAdapter(options: MemoryAdapterOptions = {}): MemoryAdapter {
-  for (const name of Object.keys(options))
-    if (!optionNames.includes(name))
-      throw new TypeError(`memoryAdapter() has no option "${name}"; it has ${optionNames.join(" and ")}`)
+  checkNames(options, optionNames, "memoryAdapter")
+  const prefix = checkPrefix(options.prefix)
   const clock = options.clock ?? systemClock
   const engine = new Engine(clock)
   return {
     kind: "memory",
-    prefix: options.prefix ?? "",
+    prefix,
     clock,
     open: (_instance, listeners) => new EmbeddedStore(engine, listeners),
     command: (args) => engine.command(args),

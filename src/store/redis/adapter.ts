@@ -1,8 +1,7 @@
 import type { Redis, RedisOptions } from "ioredis"
 import { systemClock } from "../../model/clock.ts"
-import { show } from "../../model/duration.ts"
-import { TaskoraError } from "../../model/errors.ts"
 import { checkPrefix } from "../../model/names.ts"
+import { checkNames } from "../../model/options.ts"
 import type { Adapter } from "../store.ts"
 import { RedisStore } from "./store.ts"
 import { resolveTarget } from "./target.ts"
@@ -26,10 +25,7 @@ export function redisAdapter(
   from: string | RedisOptions | Redis,
   options: RedisAdapterOptions = {},
 ): Adapter {
-  const unknown = Object.keys(options).find((name) => name !== "prefix")
-  if (unknown !== undefined) {
-    throw new TaskoraError(`redisAdapter: unknown option ${show(unknown)}; did you mean "prefix"?`, "INVALID")
-  }
+  checkNames(options, ["prefix"], "redisAdapter")
   const target = resolveTarget(from)
   const prefix = checkPrefix(options.prefix)
   const base = prefix === "" ? "taskora:" : `${prefix}:taskora:`

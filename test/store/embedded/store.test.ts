@@ -29,8 +29,15 @@ function soon<T>(promise: Promise<T>): Promise<T | "pending"> {
 }
 
 describe("memoryAdapter", () => {
-  test("refuses unknown options by name", () => {
-    expect(() => memoryAdapter({ perfix: "x" } as never)).toThrow(/perfix.*clock and prefix/)
+  test.each([
+    [{ perfix: "x" }, 'memoryAdapter: there is no option "perfix"; did you mean "prefix"?'],
+    ["shop", "memoryAdapter must be an object"],
+    [null, "memoryAdapter must be an object"],
+    [{ prefix: "a{b}" }, "prefix"],
+    [{ prefix: 5 }, "prefix 5 is not allowed"],
+  ])("refuses the options %j", (options, message) => {
+    const refused = expect.objectContaining({ code: "INVALID", message: expect.stringContaining(message) })
+    expect(() => memoryAdapter(options as never)).toThrow(refused)
   })
 
   test("shares one keyspace among its stores, and with no other adapter", async () => {

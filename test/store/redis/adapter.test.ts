@@ -52,6 +52,7 @@ describe("redisAdapter", () => {
 
   it("refuses unknown options, prefixes with braces, and clusters", () => {
     expect(refusal("redis://h", { prefx: "a" }).message).toMatch(/"prefx".*"prefix"/)
+    expect(refusal("redis://h", "shop")).toMatchObject({ code: "INVALID" })
     expect(refusal("redis://h", { prefix: "a{b}" }).message).toMatch(/prefix/)
     const cluster = new Cluster([{ host: "127.0.0.1", port: 1 }], { lazyConnect: true })
     expect(refusal(cluster).message).toMatch(/clusters are not supported/)
