@@ -1,5 +1,5 @@
 import type { EventHub } from "./events/hub.ts"
-import type { WorkerErrorKind } from "./model/events.ts"
+import type { WorkerError, WorkerErrorKind } from "./model/events.ts"
 import type { Observers } from "./model/observers.ts"
 import { cut, describeThrown, tame } from "./rules/thrown.ts"
 import type { LoggedFailure } from "./store/core.ts"
@@ -15,9 +15,6 @@ export function logFailure(failure: LoggedFailure, hub: EventHub): void {
   const tail = trace ? `\ntrace_id=${trace.traceId} span_id=${trace.spanId}` : ""
   console.error(`${head}\n${cut(failure.text, mostBytes)}${tail}`)
 }
-
-/** An error on its way to `worker:error`, with the kind of trouble it tells of. */
-export type WorkerError = Error & { kind?: WorkerErrorKind }
 
 /** Tells `worker:error`, or prints where nobody listens; the process never dies of it. */
 export class Complaints {
@@ -65,10 +62,19 @@ export class Complaints {
 
 function asError(reported: unknown, kind: WorkerErrorKind): WorkerError {
   const thrown = tame(reported)
-  const error: WorkerError =
-    thrown instanceof Error && Object.isExtensible(thrown)
-      ? thrown
-      : new Error(describeThrown(thrown).message, { cause: thrown })
-  error.kind ??= kind
+  if (thrown instanceof Error && named(thrown, kind)) return thrown
+  const error = new Error(describeThrown(thrown).message, { cause: thrown })
+  named(error, kind)
   return error
+}
+
+/** Writes our kind over whatever the error calls so itself; false where it cannot be written to. */
+function named(error: Error, kind: WorkerErrorKind): boolean {
+  const own = { value: kind, writable: true, enumerable: true, configurable: true }
+  try {
+    return Reflect.defineProperty(error, "kind", own)
+  } catch {
+    // A proxy whose trap throws: as good as frozen.
+    return false
+  }
 }

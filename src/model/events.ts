@@ -31,7 +31,7 @@ export type AppEvents = {
   [K in TaskEventName as `task:${K}`]: { task: string } & TaskEvents[K]
 } & {
   "worker:ready": undefined
-  "worker:error": Error
+  "worker:error": WorkerError
   "worker:closing": undefined
 }
 export type AppEventName = keyof AppEvents
@@ -64,6 +64,9 @@ export const appEventNames = [
   ...taskEventNames.map((name): AppTaskEventName => `task:${name}`),
   ...workerEventNames,
 ] as const satisfies readonly AppEventName[]
+
+/** An error on its way to `worker:error`, with the kind of trouble that it tells of. */
+export type WorkerError = Error & { readonly kind?: WorkerErrorKind }
 
 /** What went wrong, on `worker:error` and as the label `kind` of `taskora.worker.errors`. */
 export type WorkerErrorKind =

@@ -6,6 +6,8 @@ import {
   type InferInput,
   type InferOutput,
   type Taskora,
+  type WorkerError,
+  type WorkerErrorKind,
 } from "../../src/index.ts"
 import { memoryAdapter } from "../../src/memory.ts"
 
@@ -119,7 +121,10 @@ export function typesOfAppEvents(taskora: App): void {
     is<Equal<typeof task, string>>()
     is<Equal<typeof reason, string | undefined>>()
   })
-  taskora.on("worker:error", (error) => is<Equal<typeof error, Error>>())
+  taskora.on("worker:error", (error) => {
+    is<Equal<typeof error, WorkerError>>()
+    is<Equal<typeof error.kind, WorkerErrorKind | undefined>>()
+  })
   taskora.on("worker:ready", () => {})
   taskora.on("worker:closing", () => {})
 
