@@ -2,17 +2,14 @@
 export type JobState = "waiting" | "delayed" | "retrying" | "active" | "completed" | "failed" | "cancelled"
 
 /** The collections that hold jobs, each job being in exactly one. */
-export const storedStates = ["waiting", "delayed", "active", "completed", "failed", "cancelled"] as const
-export type StoredState = (typeof storedStates)[number]
-
-export type TerminalState = "completed" | "failed" | "cancelled"
+export type StoredState = Exclude<JobState, "retrying">
 
 /** The letter that stands for a state at the head of a job's record. */
-export const stateLetters = {
+export const stateLetters: Readonly<Record<string, StoredState>> = {
   w: "waiting",
   d: "delayed",
   a: "active",
   c: "completed",
   f: "failed",
   x: "cancelled",
-} as const
+}

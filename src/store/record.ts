@@ -1,11 +1,11 @@
-import type { JobState } from "../model/states.ts"
+import { type JobState, type StoredState, stateLetters } from "../model/states.ts"
 
 /**
  * A job's record as the scripts write it (see `lua/lib/record.lua`); only Lua ever writes one.
  * Times are server times in ms since the epoch; 0 and "" mean none.
  */
 export interface JobRecord {
-  readonly state: "waiting" | "delayed" | "active" | "completed" | "failed" | "cancelled"
+  readonly state: StoredState
   readonly created: number
   readonly eligible: number
   readonly priority: number
@@ -41,15 +41,6 @@ export interface PastRun {
   readonly run: string
 }
 
-const states = {
-  w: "waiting",
-  d: "delayed",
-  a: "active",
-  c: "completed",
-  f: "failed",
-  x: "cancelled",
-} as const
-
 const endings = { f: "failed", s: "stalled", b: "released" } as const
 
 /** Decodes a record; undefined when it is damaged. */
@@ -62,7 +53,7 @@ export function decodeRecord(text: string): JobRecord | undefined {
   if (hotEnd < 0 || outcomeEnd < 0 || coldEnd < 0 || historyEnd < 0 || headersEnd < 0) return undefined
   const hot = text.slice(0, hotEnd).split(",")
   const cold = text.slice(outcomeEnd + 1, coldEnd).split(",")
-  const state = states[hot[0] as keyof typeof states]
+  const state = stateLetters[hot[0]!]
   if (state === undefined || hot.length !== 8 || cold.length !== 9) return undefined
   const created = Number(cold[0])
   return {

@@ -116,11 +116,6 @@ export const scripts = {
     reply: decodeSnapshots,
   }),
   entries: script("entries", { keys: ["events"], args: ["from", "limit"], reply: decodeStrings }),
-  wake: script("wake", {
-    keys: ["waiting", "priority", "delayed", "active", "wake"],
-    args: [],
-    reply: decodeWord,
-  }),
   declare: script("declare", {
     keys: ["tasks"],
     args: [],

@@ -171,7 +171,6 @@ export function callsOf(keys: TaskKeys) {
     list: (state: string, from = 0, limit = 1000) => make(scripts.list, { state, from, limit }),
     snapshot: () => make(scripts.snapshot, {}),
     entries: (from: string, limit = 100) => make(scripts.entries, { from, limit }),
-    wake: () => make(scripts.wake, {}),
   }
 }
 

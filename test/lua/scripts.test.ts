@@ -423,16 +423,6 @@ onBothHosts("scripts, one by one", (host) => {
     })
   })
 
-  test("wake gives a marker back where anything waits, and only there", async () => {
-    const task = bench.task()
-    await task.send(task.calls.wake())
-    expect(task.state!.wake).toEqual([])
-    await task.dispatch("a")
-    await task.command("DEL", task.keys.wake)
-    await task.send(task.calls.wake())
-    expect(task.state!.wake).toEqual(["w"])
-  })
-
   test("count tells the oldest waiting job, past tombstones and over priorities", async () => {
     const task = bench.task()
     const first = await task.fresh(task.calls.enqueue(task.next(), [{ id: "gone" }]))
