@@ -3,7 +3,7 @@
 -- @include fresh
 -- Stores new jobs, all or none, in the order given. Each job: id, options, body (headers \n data).
 -- options: "" or "delay,priority,named" (ms; 0 to 2^21; 1 where the user chose the id).
--- Replies { time, words, known } with a letter for each job: s stored, d duplicate (its id has a record already).
+-- Replies { "stored", time, words } with a letter for each job: s stored, d duplicate (its id has a record already).
 local known = redis.call("HMGET", q.stats, "lane:" .. a.lane, "due", "epoch", "dispatched")
 local verdict, answer = lane_check(known[1], tonumber(a.n))
 local now = server_time()

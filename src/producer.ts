@@ -67,7 +67,10 @@ export class Backlog {
   }
 }
 
-/** Stores one task's new jobs. Those of one turn go together; at most four calls are under way. */
+/**
+ * Stores one task's new jobs. Those dispatched before the microtasks of one checkpoint have run go together; at most four
+ * calls are under way.
+ */
 export class Producer {
   private readonly keys: TaskKeys
   private readonly free: Lane[]

@@ -204,7 +204,7 @@ export interface StoreCall {
   /** The script's name, or `read` / `wait` for the blocking waits, or `connect`. */
   readonly script: string
   readonly blocking: boolean
-  /** Set on calls that dispatch or settle: how many jobs they carry. */
+  /** Set on calls that dispatch or settle: the task whose jobs they carry. */
   readonly task?: string
 }
 
