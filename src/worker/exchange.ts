@@ -57,7 +57,9 @@ export class Exchange {
   }
 
   get idle(): boolean {
-    return this.inFlight === 0 && this.outcomes.length === 0
+    // A marker that was taken is given back by a claim that is still to come, or not before a pause is over.
+    const woken = this.woken && this.pause === undefined
+    return this.inFlight === 0 && this.outcomes.length === 0 && !woken
   }
 
   /** Claims for the free slots. `woken`: a marker was taken, which is given back if jobs are left. */

@@ -135,12 +135,15 @@ export class Worker implements SlotsListener {
     this.closed = true
     clock.clearTimeout(this.attendTimer)
     const waitEnded = this.wait.stop()
-    const drained = Promise.all([...this.all].map((slots) => slots.drained()))
+    const drain = () => Promise.all([...this.all].map((slots) => slots.drained()))
+    const drained = drain()
     if (!(await settledWithin(clock, drained, graceMs))) {
       for (const slots of this.all) slots.release()
       await settledWithin(clock, drained, 700)
     }
     await settledWithin(clock, waitEnded, 200)
+    // A marker that the wait took at the last moment goes back by one more claim.
+    await settledWithin(clock, drain(), 200)
     await settledWithin(clock, this.upkeep.dispose(), 200)
     for (const leases of this.leases.values()) leases.dispose()
     for (const slots of this.all) slots.dispose()

@@ -1,9 +1,11 @@
 import { join } from "node:path"
-import { expect, it, onTestFinished } from "vitest"
+import { describe, expect, it, onTestFinished } from "vitest"
 import type { Observer } from "../../src/index.ts"
+import { memoryAdapter } from "../../src/memory.ts"
 import { redisAdapter } from "../../src/redis.ts"
 import { hearTask } from "../support/hearing.ts"
 import { onBothHosts, onRedis, type TestHost, testApps, until } from "../support/hosts.ts"
+import { manualClock } from "../support/manual-clock.ts"
 import { buildProgram, exited } from "../support/program.ts"
 import { type FaultyProxy, startProxy } from "../support/proxy.ts"
 import { newLedger, tally } from "./ledger.ts"
@@ -290,4 +292,42 @@ onBothHosts("what is dispatched while the app closes", (host) => {
     await app.close()
     await expect(task.dispatch(1)).rejects.toMatchObject({ code: "CLOSED" })
   })
+})
+
+describe("close() of a worker that was just woken", () => {
+  const open = testApps()
+
+  it.each(Array.from({ length: 6 }, (_, i) => i))(
+    "passes the marker on, %i turns of the loop later",
+    async (turns) => {
+      const clock = manualClock()
+      const adapter = memoryAdapter({ clock })
+      const ran: string[] = []
+      const newApp = (name: string) => {
+        const app = open({ adapter })
+        return { app, task: app.task("work", () => void ran.push(name)) }
+      }
+      const settle = async () => {
+        for (let turn = 0; turn < 20; turn++) await clock.advance(0)
+      }
+      const producer = open({ adapter }).task("work")
+      // Waits first, and so is served first.
+      const woken = newApp("woken")
+      await woken.app.start()
+      await settle()
+      const other = newApp("other")
+      await other.app.start()
+      await settle()
+      const stored = producer.dispatch({})
+      for (let i = 0; i < turns; i++) await new Promise((resolve) => setImmediate(resolve))
+      let over = 0
+      const closing = woken.app.close().then(() => over++)
+      await Promise.all([stored, settle()])
+      await settle()
+      expect(ran).toHaveLength(1)
+      const rest = other.app.close().then(() => over++)
+      while (over < 2) await clock.advance(100)
+      await Promise.all([closing, rest])
+    },
+  )
 })
