@@ -1,7 +1,7 @@
 import { within } from "./model/clock.ts"
 import { ConnectionError, PermissionError, TaskoraError, UnconfirmedError } from "./model/errors.ts"
 import { neutrally } from "./model/neutral.ts"
-import type { Dispatch, RejectReason } from "./model/observer.ts"
+import type { RejectReason } from "./model/observer.ts"
 import type { Core } from "./store/core.ts"
 import type { TaskKeys } from "./store/keys.ts"
 import { Lane } from "./store/lane.ts"
@@ -23,7 +23,6 @@ export interface Pending {
   /** Headers, a newline, data. */
   readonly body: string
   readonly bytes: number
-  readonly dispatch: Dispatch
   /** Monotonic ms; after it an unsent job is not sent any more. */
   readonly deadline: number
   stored(stored: Stored): void

@@ -2,6 +2,7 @@ import type { QueueRead } from "./manage/queue-read.ts"
 import type { Source, TaskFacts } from "./model/observer.ts"
 import type { Definition } from "./rules/definition.ts"
 import type { Core } from "./store/core.ts"
+import type { Link } from "./store/link.ts"
 import { version } from "./version.ts"
 import type { Worker } from "./worker/worker.ts"
 
@@ -17,6 +18,7 @@ export function makeSource(
   const { link } = core
   const facts: TaskFacts[] = []
   const listeners: ((task: TaskFacts) => void)[] = []
+  let server: ReturnType<Source["server"]> | undefined
   return {
     instance: link.instance,
     version,
@@ -24,9 +26,10 @@ export function makeSource(
     prefix: link.adapter.prefix,
     clock: link.clock,
     startedAt: link.clock.now(),
+    // Where the store is never changes, and tracing asks with every span.
     server() {
-      const { address, port } = link.describe()
-      return { ...(address === undefined ? {} : { address }), ...(port === undefined ? {} : { port }) }
+      server ??= serverOf(link)
+      return server
     },
     tasks: () => facts,
     onTask(listener) {
@@ -50,4 +53,9 @@ export function makeSource(
       for (const listener of listeners) listener(task)
     },
   }
+}
+
+function serverOf(link: Link): ReturnType<Source["server"]> {
+  const { address, port } = link.describe()
+  return { ...(address === undefined ? {} : { address }), ...(port === undefined ? {} : { port }) }
 }

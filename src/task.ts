@@ -38,6 +38,8 @@ export interface TaskHost {
 }
 
 const highestPriority = 2 ** 21
+/** Stands for no options at all, the usual case. */
+const plainJob: DispatchOptions = Object.freeze({})
 const optionNames = ["delay", "priority", "jobId", "trace"]
 
 /** A task of an app: dispatches jobs and tells their events. */
@@ -62,18 +64,18 @@ export class Task<In = unknown, Out = unknown> {
    * Dispatches a job. Returns at once; awaiting the handle tells when it is stored (or could not be).
    * @throws TaskoraError (`INVALID`) for options that are wrong
    */
-  dispatch(data: In, options: DispatchOptions = {}): JobHandle<Out> {
+  dispatch(data: In, options: DispatchOptions = plainJob): JobHandle<Out> {
     const job = this.prepare(options)
-    const dispatch = this.announce({ ...job, count: 1, many: false })
     const handle = new JobHandle<Out>(job.id, this.handles)
-    const headers = this.host.core.observers.dispatching(dispatch)
-    this.store(handle, {
-      data,
-      job,
-      dispatch,
-      headers: Array.isArray(headers) ? headers[0] : headers,
-      batch: undefined,
-    })
+    const { core } = this.host
+    if (core.observers.none) {
+      this.store(handle, { data, job, headers: undefined, report: undefined })
+      return handle
+    }
+    const dispatch = this.announce({ ...job, count: 1, many: false })
+    const headers = core.observers.dispatching(dispatch)
+    const own = Array.isArray(headers) ? headers[0] : headers
+    this.store(handle, { data, job, headers: own, report: new DispatchReport(1, dispatch, core) })
     return handle
   }
 
@@ -94,11 +96,11 @@ export class Task<In = unknown, Out = unknown> {
       priority: 0,
     })
     const headers = this.host.core.observers.dispatching(dispatch)
-    const batch = new BatchReport(jobs.length, dispatch, this.host.core)
+    const report = new DispatchReport(jobs.length, dispatch, this.host.core)
     return prepared.map((job, i) => {
       const handle = new JobHandle<Out>(job.id, this.handles)
       const own = Array.isArray(headers) ? headers[i] : headers
-      this.store(handle, { data: jobs[i]!.data, job, dispatch, headers: own, batch })
+      this.store(handle, { data: jobs[i]!.data, job, headers: own, report })
       return handle
     })
   }
@@ -111,7 +113,8 @@ export class Task<In = unknown, Out = unknown> {
     return this.emitter.on(event, listener as never)
   }
 
-  private prepare(options: DispatchOptions) {
+  private prepare(options: DispatchOptions): PreparedJob {
+    if (options === plainJob) return { id: newId(), named: false, delayMs: 0, priority: 0 }
     const what = `task "${this.name}": dispatch`
     checkNames(options, optionNames, what)
     const { delay, priority = 0, jobId, trace } = options
@@ -140,10 +143,7 @@ export class Task<In = unknown, Out = unknown> {
   }
 
   private store(handle: JobHandle, item: Item): void {
-    const { observers } = this.host.core
-    const { job, dispatch } = item
-    const report =
-      item.batch ?? (observers.watched ? new BatchReport(1, dispatch, this.host.core) : undefined)
+    const { job, report } = item
     let text: string
     let bytes: number
     try {
@@ -160,7 +160,6 @@ export class Task<In = unknown, Out = unknown> {
       options: named || delayMs > 0 || priority > 0 ? `${delayMs},${priority},${named ? 1 : 0}` : "",
       body: `${encodeHeaders(item.headers, job.relation)}\n${text}`,
       bytes,
-      dispatch,
       deadline: this.host.producer.deadline(),
       stored(stored) {
         handle.resolve(stored)
@@ -186,22 +185,25 @@ export class Task<In = unknown, Out = unknown> {
   }
 }
 
+/** What options come to. */
+interface PreparedJob {
+  readonly id: string
+  readonly named: boolean
+  readonly delayMs: number
+  readonly priority: number
+  readonly relation?: TraceRelation
+}
+
 interface Item {
   readonly data: unknown
-  readonly job: {
-    readonly id: string
-    readonly named: boolean
-    readonly delayMs: number
-    readonly priority: number
-    readonly relation?: TraceRelation
-  }
-  readonly dispatch: Dispatch
+  readonly job: PreparedJob
   readonly headers: JobHeaders | undefined
-  readonly batch: BatchReport | undefined
+  /** Absent where nobody is to be told. */
+  readonly report: DispatchReport | undefined
 }
 
 /** Gathers what became of one dispatch's jobs, and tells the observers once. */
-class BatchReport {
+class DispatchReport {
   private left: number
   private storedJobs = 0
   private duplicates = 0

@@ -19,6 +19,10 @@ export class Observers {
     this.wrapsCalls = this.calls.length > 0
   }
 
+  get none(): boolean {
+    return this.all.length === 0
+  }
+
   /** Whether anybody wants to hear of transitions: where nobody does, none need be made. */
   get watched(): boolean {
     return this.watching.length > 0

@@ -23,7 +23,7 @@ export class Lane {
 
   /**
    * Calls the script, again and again while its answer is missing, until `patience` says that it is enough.
-   * Only one call may be under way in a lane.
+   * Only one call may be under way in a lane, and `args` must be an object of the call's own.
    * @throws StoreError when patience ended (fate "unsent" or "unanswered") or the server refused the call
    */
   async call<K extends TaskKey, A extends string, T>(
@@ -34,7 +34,7 @@ export class Lane {
     patience: Patience = forever,
   ): Promise<T> {
     const n = ++this.n
-    const values = { ...args, base: keys.base, lane: this.name, n } as unknown as Named<A>
+    const values = Object.assign(args, { base: keys.base, lane: this.name, n }) as unknown as Named<A>
     let sent = false
     for (let tries = 0; ; tries++) {
       try {
