@@ -8,7 +8,7 @@ import {
   resolveRetention,
   wholeNumber,
 } from "./model/options.ts"
-import type { TaskDefaults } from "./rules/definition.ts"
+import { resolveDefaults, type TaskDefaults } from "./rules/definition.ts"
 import { type Codec, codec, json, type Serializer } from "./rules/serializer.ts"
 import type { Adapter } from "./store/store.ts"
 
@@ -61,6 +61,8 @@ export function resolveAppOptions(options: AppOptions): ResolvedAppOptions {
   if (typeof serializer?.serialize !== "function" || typeof serializer.deserialize !== "function")
     throw invalid(`${what}: serializer must have serialize(value) and deserialize(text)`)
   checkNames(defaults, ["retry", "timeout", "concurrency", "stall"], `${what}: defaults`)
+  // What is wrong here is the app's fault, not that of the first task to be declared.
+  resolveDefaults(defaults, `${what}: defaults`)
   checkNames(events, ["maxLength", "inlineBytes"], `${what}: events`)
   checkNames(limits, ["payloadBytes"], `${what}: limits`)
   return {

@@ -86,7 +86,6 @@ export function define(
 ): Definition {
   const what = `task "${name}"`
   checkNames(own, names, what)
-  const options = { ...defaults, ...own }
   const { handler, middleware = [], onCancel, info = {} } = own
   if (handler !== undefined && typeof handler !== "function")
     throw invalid(`${what}: handler must be a function`)
@@ -95,22 +94,33 @@ export function define(
   if (!Array.isArray(middleware) || middleware.some((item) => typeof item !== "function"))
     throw invalid(`${what}: middleware must be a list of functions`)
   checkNames(info, ["owner", "runbook"], `${what}: info`)
-  const stall = { ...defaults.stall, ...own.stall }
-  checkNames(stall, ["interval", "maxCount"], `${what}: stall`)
   return {
     name,
     handler: handler as Handler | undefined,
-    concurrency: wholeNumber(options.concurrency ?? 1, `${what}: concurrency`, 1, 10_000),
-    timeoutMs: durationMs(options.timeout ?? 30_000, `${what}: timeout`),
-    retry: options.retry && resolveRetry(options.retry, `${what}: retry`),
-    leaseMs: durationMs(stall.interval ?? 30_000, `${what}: stall.interval`, 10),
-    maxStalls: wholeNumber(stall.maxCount ?? 1, `${what}: stall.maxCount`, 0),
+    ...resolveDefaults(own, what, defaults),
     middleware: middleware as readonly Middleware<MiddlewareContext>[],
     onCancel: onCancel as Definition["onCancel"],
     retention: resolveRetention(own.retention, retention, `${what}: retention`),
     info,
     objectives: own.objectives && resolveObjectives(own.objectives, `${what}: objectives`),
     relation: resolveRelation(own.trace, what),
+  }
+}
+
+/** What of a task the app's defaults may say. */
+type Shared = Pick<Definition, "concurrency" | "timeoutMs" | "retry" | "leaseMs" | "maxStalls">
+
+/** Resolves these options over others; what is undefined says nothing. @throws TaskoraError (`INVALID`) */
+export function resolveDefaults(own: TaskDefaults, what: string, under: TaskDefaults = {}): Shared {
+  const { stall = {} } = own
+  checkNames(stall, ["interval", "maxCount"], `${what}: stall`)
+  const retry = own.retry ?? under.retry
+  return {
+    concurrency: wholeNumber(own.concurrency ?? under.concurrency ?? 1, `${what}: concurrency`, 1, 10_000),
+    timeoutMs: durationMs(own.timeout ?? under.timeout ?? 30_000, `${what}: timeout`),
+    retry: retry === undefined ? undefined : resolveRetry(retry, `${what}: retry`),
+    leaseMs: durationMs(stall.interval ?? under.stall?.interval ?? 30_000, `${what}: stall.interval`, 10),
+    maxStalls: wholeNumber(stall.maxCount ?? under.stall?.maxCount ?? 1, `${what}: stall.maxCount`, 0),
   }
 }
 

@@ -367,9 +367,17 @@ onBothHosts("bad input", (host) => {
         expect(taskora.task(name).name).toBe(name)
     })
 
-    it("defaults of the app that a task cannot use are refused where the task is declared", () => {
-      const taskora = app({ defaults: { concurrency: 0 } })
-      expect(refused(() => taskora.task("options"))).toContain("concurrency")
+    it.each([
+      [{ concurrency: 0 }, "concurrency must be a whole number"],
+      [{ timeout: "soon" }, "timeout"],
+      [{ retry: { attempts: 0 } }, "retry.attempts"],
+      [{ retry: { attemps: 5 } }, 'did you mean "attempts"?'],
+      [{ stall: { interval: 1 } }, "stall.interval"],
+      [{ stall: 5 }, "stall must be an object"],
+    ])("defaults of the app, where the app is made: %j", (defaults, message) => {
+      const refusal = refused(() => app({ defaults: defaults as never }))
+      expect(refusal).toContain("createTaskora: defaults: ")
+      expect(refusal).toContain(message)
     })
   })
 })

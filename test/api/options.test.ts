@@ -74,6 +74,17 @@ onBothHosts("options", (host) => {
     await heard.until("failed", 2)
   })
 
+  it("what a task's options leave undefined is the app's to say", async () => {
+    const taskora = app({
+      defaults: { concurrency: 3, retry: { attempts: 2, delay: 0 }, timeout: "1m", stall: { maxCount: 5 } },
+    })
+    const unsaid = { concurrency: undefined, retry: undefined, timeout: undefined, stall: undefined } as never
+    const partly = { stall: { interval: "9s", maxCount: undefined } } as never
+    const shared = { concurrency: 3, retry: { attempts: 2 }, timeoutMs: 60_000, maxStalls: 5 }
+    expect(taskora.task("unsaid", unsaid).definition).toMatchObject({ ...shared, leaseMs: 30_000 })
+    expect(taskora.task("partly", partly).definition).toMatchObject({ ...shared, leaseMs: 9000 })
+  })
+
   it("retention: maxItems keeps the newest, of completed and of failed jobs apart; a task's own comes first", async () => {
     const taskora = app({ retention: { completed: { maxItems: 3 }, failed: { maxItems: 2 } } })
     taskora.on("task:failed", () => {})
