@@ -105,9 +105,7 @@ export class JobHandle<R = unknown> implements PromiseLike<string> {
     refused?: ((error: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
     this.asked = true
-    return this.stored()
-      .then(() => this.id)
-      .then(stored, refused)
+    return this.stored().then(() => (stored ? stored(this.id) : (this.id as A)), refused)
   }
 
   /** @internal When the job was stored, server time. */

@@ -2,7 +2,7 @@
  * The names of all keys. Those of one task share one hash tag, so that a task lives in one slot of a cluster; the kind of
  * a key stands before the id, so that no id can meet another key's name.
  */
-const taskKeyNames = [
+export const taskKeyNames = [
   "waiting",
   "priority",
   "delayed",

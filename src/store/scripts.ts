@@ -1,3 +1,4 @@
+import { taskKeyNames } from "./keys.ts"
 import {
   decodeCancel,
   decodeCount,
@@ -26,19 +27,7 @@ export const scripts = {
     reply: decodeEnqueue,
   }),
   settle: script("settle", {
-    keys: [
-      "stats",
-      "waiting",
-      "priority",
-      "delayed",
-      "active",
-      "completed",
-      "failed",
-      "cancelled",
-      "cancels",
-      "wake",
-      "events",
-    ],
+    keys: taskKeyNames,
     args: [
       "base",
       "lane",
@@ -81,19 +70,7 @@ export const scripts = {
   }),
   upkeep: script("upkeep", {
     grouped: true,
-    keys: [
-      "stats",
-      "waiting",
-      "priority",
-      "delayed",
-      "active",
-      "completed",
-      "failed",
-      "cancelled",
-      "cancels",
-      "wake",
-      "events",
-    ],
+    keys: taskKeyNames,
     args: ["base", "lane", "n", "instance", "stalls", "keepFailed", "ageCompleted", "ageFailed", "maxlen"],
     reply: decodeUpkeep,
   }),
