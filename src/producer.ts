@@ -3,6 +3,7 @@ import { ConnectionError, PermissionError, TaskoraError, UnconfirmedError } from
 import { neutrally } from "./model/neutral.ts"
 import type { RejectReason } from "./model/observer.ts"
 import type { Core } from "./store/core.ts"
+import { closedError } from "./store/failure.ts"
 import type { TaskKeys } from "./store/keys.ts"
 import { Lane } from "./store/lane.ts"
 import { scripts } from "./store/scripts.ts"
@@ -42,8 +43,9 @@ export class Backlog {
   bytes = 0
   private waiting: (() => void)[] = []
 
-  isFull(): boolean {
-    return this.jobs >= heldJobs || this.bytes >= heldBytes
+  /** Many jobs may come before the first connection was tried, but never more bytes than can be held. */
+  isFull({ away }: { readonly away: boolean }): boolean {
+    return (away && this.jobs >= heldJobs) || this.bytes >= heldBytes
   }
 
   add(job: Pending): void {
@@ -96,10 +98,10 @@ export class Producer {
 
   add(job: Pending): void {
     const { backlog, core } = this.around
-    if (core.link.away && backlog.isFull()) {
+    if (!core.link.connected() && backlog.isFull(core.link)) {
       job.refused(
         new ConnectionError(
-          `the store is away, and ${backlog.jobs} dispatches (${backlog.bytes} bytes) are held already; job ${job.id} was not stored`,
+          `the store is not connected, and ${backlog.jobs} dispatches (${backlog.bytes} bytes) are held already; job ${job.id} was not stored`,
         ),
       )
       return
@@ -151,7 +153,8 @@ export class Producer {
         job.stored({ enqueued: reply.words[i] === "s", at: reply.at })
       })
     } catch (error) {
-      const reason = dispatchError(error, chunk.length)
+      const failure = dispatchError(error, chunk.length)
+      const reason = core.link.closed && failure instanceof ConnectionError ? closedError() : failure
       for (const job of chunk) job.refused(reason)
     } finally {
       this.free.push(lane)

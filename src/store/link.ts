@@ -22,7 +22,7 @@ export class Link {
   readonly clock: Clock
   readonly shared: Readonly<Record<SharedKey, string>>
   closed = false
-  /** In an outage: the connection was lost and is not back. */
+  /** In an outage: the connection was lost and is not back, or the last attempt to have a first one failed. */
   away = false
   /** Server time minus this process's time, ms, from the last script's answer; smooth enough for lags. */
   clockOffset = 0
@@ -63,8 +63,14 @@ export class Link {
     return keys
   }
 
-  connect(): Promise<void> {
-    return this.observed("connect", false, () => this.store.connect())
+  async connect(): Promise<void> {
+    try {
+      await this.observed("connect", false, () => this.store.connect())
+      this.away = false
+    } catch (error) {
+      this.away = true
+      throw error
+    }
   }
 
   /** @throws StoreError */
