@@ -20,7 +20,8 @@ local function lease(taken, token, max, call)
   return record_text(r)
 end
 
--- Answers a repeated call: the same words, and of the claimed jobs those that are still held under their token.
+-- Answers a repeated call: the same words, and the claimed jobs, with an empty record where the job is no longer held
+-- under the token that was granted.
 local function again(q, a, now, answer)
   local words, seq, more, token, ids, reasons = string.match(answer, "^(%a*)\n(%d+)\n(%d*)\n(%d+)\n([^\n]*)\n(.*)$")
   local reply = { "settled", now, words, seq, redis.call("HGET", q.stats, "due") or "", more, reasons }
@@ -28,10 +29,9 @@ local function again(q, a, now, answer)
     token = token + 1
     local text = redis.call("GET", a.base .. "job:" .. id)
     local r = text and record_parse(text)
-    if r and r.state == "a" and tonumber(r.token) == token then
-      reply[#reply + 1] = id
-      reply[#reply + 1] = text
-    end
+    local held = r and r.state == "a" and tonumber(r.token) == token
+    reply[#reply + 1] = id
+    reply[#reply + 1] = held and text or ""
   end
   return reply
 end

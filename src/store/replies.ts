@@ -26,7 +26,7 @@ export interface SettleReply {
   readonly more: boolean
   /** Reasons (JSON, or "") of those that became `x`, in order. */
   readonly reasons: readonly string[]
-  /** id, record, id, record ... */
+  /** id, record, id, record ...; the record is empty where a repeated claim finds that its job is held no more. */
   readonly claimed: readonly string[]
 }
 

@@ -1,5 +1,5 @@
 import type { Attempt } from "../model/observer.ts"
-import type { Definition } from "../rules/definition.ts"
+import { type Definition, retryOf } from "../rules/definition.ts"
 import { decodeHeaders } from "../store/headers.ts"
 import { decodeRecord, type JobRecord } from "../store/record.ts"
 import { Run } from "./run.ts"
@@ -40,6 +40,30 @@ export function claimedRun(
   }
   const damage = record.flags.includes("d")
   return new Run(attempt, { token: record.token, now: around.now, data: record.data, damaged: damage })
+}
+
+/** What is known of an attempt whose job was recovered before its claim was answered, at `at`, server time. */
+export function missedAttempt(
+  id: string,
+  at: number,
+  { definition, worker }: { readonly definition: Definition; readonly worker: string },
+): Attempt {
+  return {
+    task: definition.name,
+    id,
+    attempt: 1,
+    maxAttempts: retryOf(definition).attempts,
+    priority: 0,
+    createdAt: at,
+    eligibleAt: at,
+    claimedAt: at,
+    lifeStart: at,
+    delayMs: 0,
+    waitMs: 0,
+    payloadBytes: 0,
+    headers: {},
+    worker,
+  }
 }
 
 // The scripts hand out only records that they can read; this one stands in should the two ever differ.

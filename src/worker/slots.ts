@@ -4,7 +4,7 @@ import type { Core } from "../store/core.ts"
 import type { TaskKeys } from "../store/keys.ts"
 import type { SettleReply } from "../store/replies.ts"
 import { judge, perform, type Stage } from "./attempt.ts"
-import { claimedRun } from "./claimed.ts"
+import { claimedRun, missedAttempt } from "./claimed.ts"
 import { cleanUp } from "./cleanup.ts"
 import { Exchange } from "./exchange.ts"
 import { cancelReason, type Ending, lostReason, type Run, shutdownReason, timeoutReason } from "./run.ts"
@@ -184,7 +184,12 @@ export class Slots {
       measured: core.observers.watched,
     }
     for (let i = 0; i < claimed.length; i += 2) {
-      const run = claimedRun(claimed[i]!, claimed[i + 1]!, around)
+      const [id, record] = [claimed[i]!, claimed[i + 1]!]
+      if (record === "") {
+        this.tellMissed(id, reply.at)
+        continue
+      }
+      const run = claimedRun(id, record, around)
       this.runs.set(run.lease.token, run)
       this.taken++
       if (this.stopping) {
@@ -201,6 +206,15 @@ export class Slots {
     }
     if (this.exchange.asked === 0) this.early.clear()
     this.timeouts.watch()
+  }
+
+  /** The store has counted an attempt of which nothing ran here: its lease was over before this process heard of it. */
+  private tellMissed(id: string, at: number): void {
+    const { observers, link } = this.around.core
+    if (!observers.watched) return
+    const attempt = missedAttempt(id, at, { definition: this.definition, worker: link.instance })
+    observers.attempt(attempt, () => observers.transition({ kind: "active", attempt }))
+    observers.transition({ kind: "lost", attempt, durationMs: 0 })
   }
 
   private launch(run: Run): void {

@@ -50,7 +50,7 @@ export class Real {
   private heard(want: number, waited: number, reply: { claimed: string[]; more: boolean }): void {
     const { claimed } = reply
     for (let i = 0; i < claimed.length; i += 2)
-      this.granted.push({ id: claimed[i]!, token: claimed[i + 1]!.split(",")[1]! })
+      if (claimed[i + 1] !== "") this.granted.push({ id: claimed[i]!, token: claimed[i + 1]!.split(",")[1]! })
     if (want > 0 && claimed.length === 2 * want && waited > want) expect(reply.more).toBe(true)
   }
 
@@ -130,7 +130,8 @@ function spoken(call: ModelCall, reply: unknown): unknown {
     claimed: string[]
     reasons: string[]
   }
-  const granted = claimed.flatMap((id, i) => (i % 2 === 0 ? [`${id} ${claimed[i + 1]!.split(",")[1]}`] : []))
+  const token = (record: string) => (record === "" ? "gone" : record.split(",")[1])
+  const granted = claimed.flatMap((id, i) => (i % 2 === 0 ? [`${id} ${token(claimed[i + 1]!)}`] : []))
   return {
     words,
     due,

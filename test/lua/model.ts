@@ -119,11 +119,11 @@ export class Model {
 
   private again(call: ModelCall, { reply, granted }: Answer): ModelReply {
     if (call.script !== "settle") return reply
-    const held = granted.filter(({ id, token }) => {
+    const claimed = granted.map(({ id, token }) => {
       const job = this.jobs.get(id)
-      return job?.state === "active" && job.token === token
+      return job?.state === "active" && job.token === token ? `${id} ${token}` : `${id} gone`
     })
-    return { ...reply, due: this.due, claimed: held.map(({ id, token }) => `${id} ${token}`) }
+    return { ...reply, due: this.due, claimed }
   }
 
   private act(call: ModelCall, now: number, granted: { id: string; token: number }[]) {
