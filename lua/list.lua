@@ -1,4 +1,5 @@
 -- Lists ids of one collection, changing nothing, next ones first (ended jobs: newest first). `from`: how many to pass over.
+-- Jobs are listed where they stand: one that is due is delayed here until it is promoted, and counts as waiting in `count`.
 -- Replies { id ... }.
 local places
 local from, to = tonumber(a.from), tonumber(a.from) + tonumber(a.limit) - 1

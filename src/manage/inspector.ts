@@ -98,7 +98,7 @@ export class Inspector {
   active(options?: ListOptions): Promise<JobPage> {
     return this.list("active", options)
   }
-  /** Retrying jobs too. */
+  /** Retrying jobs too, and those that have just fallen due, until upkeep moves them: `stats()` counts these as waiting. */
   delayed(options?: ListOptions): Promise<JobPage> {
     return this.list("delayed", options)
   }
