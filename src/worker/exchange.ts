@@ -71,12 +71,8 @@ export class Exchange {
 
   settle(run: Run): void {
     run.settling = true
-    if (run.busy) {
-      // Progress and logs under way must be stored before the outcome that fences them off.
-      run.busy.then(() => this.add(run))
-      return
-    }
-    this.add(run)
+    // Progress and logs under way must be stored before the outcome that fences them off.
+    run.whenSaid(() => this.add(run))
   }
 
   private add(run: Run): void {

@@ -1,5 +1,6 @@
 import { CancelledError, LeaseLostError, TaskoraError, TimeoutError } from "../model/errors.ts"
 import type { Attempt } from "../model/observer.ts"
+import type { PendingReports } from "./pending-reports.ts"
 
 /** How a run ended, as the worker sees it. The store has the last word (see `settle.lua`). */
 export type Ending =
@@ -20,14 +21,8 @@ export class Run {
   leasedAt: number
   /** Whether the run's trace has been stored with the job. */
   traceStored = false
-  /** Progress and log calls that must be answered before the run is settled. */
-  busy: Promise<unknown> | undefined
-  /** The latest report that waits for its turn, JSON. */
-  pendingProgress: string | undefined
-  reports = 0
-  reportedAt = Number.NEGATIVE_INFINITY
-  /** A report waits for its time. */
-  reportTimer = false
+  /** Its reports of progress; absent until the first one. */
+  reports: PendingReports | undefined
   /** The store knows that this job has progress to forget with it. */
   progressStored = false
   logged = { lines: 0, bytes: 0 }
@@ -39,6 +34,9 @@ export class Run {
   enter: (<T>(fn: () => T) => T) | undefined
   /** The handler (or what it left running) has ended, and with it the slot is free. */
   over = false
+  /** How many calls, and batches of lines that wait for one, must be answered before the run is settled. */
+  private holds = 0
+  private whenFree: (() => void) | undefined
   private controller: AbortController | undefined
   private abortReason: Error | undefined
 
@@ -74,6 +72,25 @@ export class Run {
     if (this.abortReason) return
     this.abortReason = reason
     this.controller?.abort(reason)
+  }
+
+  /** Keeps the outcome back: something that the run said must be stored before it. */
+  hold(): void {
+    this.holds++
+  }
+
+  /** Ends one hold. */
+  release(): void {
+    if (--this.holds > 0) return
+    const settle = this.whenFree
+    this.whenFree = undefined
+    settle?.()
+  }
+
+  /** Calls `settle` as soon as nothing holds the outcome back. */
+  whenSaid(settle: () => void): void {
+    if (this.holds === 0) settle()
+    else this.whenFree = settle
   }
 
   /** Takes the ending if there is none yet. `durationMs`: handler and middleware, monotonic. */

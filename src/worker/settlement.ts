@@ -2,36 +2,39 @@ import { describeThrown } from "../rules/thrown.ts"
 import { traceparent } from "./context.ts"
 import type { Run } from "./run.ts"
 
-const mostItems = 100
+const mostRuns = 100
+const mostItems = 200
 const mostBytes = 1_048_576
 
 /** A batch of ended runs as the script takes them. */
 export interface Batch {
   readonly runs: readonly Run[]
   readonly args: readonly (string | number)[]
-  /** For each item of `args`, its run; a progress report stands before its run's outcome. */
-  readonly items: readonly { readonly run: Run; readonly progress: boolean }[]
+  /** For each item of `args`, its run; reports of progress, JSON, stand before their run's outcome. */
+  readonly items: readonly { readonly run: Run; readonly progress: string | undefined }[]
 }
 
 /** Takes ended runs from the head of `ended`: at most `most`, and no more than one call may carry. */
-export function takeBatch(ended: Run[], most = mostItems): Batch {
+export function takeBatch(ended: Run[], most = mostRuns): Batch {
   const runs: Run[] = []
   const args: (string | number)[] = []
-  const items: { run: Run; progress: boolean }[] = []
+  const items: { run: Run; progress: string | undefined }[] = []
   let bytes = 0
-  const count = Math.min(most, mostItems, ended.length)
+  const count = Math.min(most, mostRuns, ended.length)
   while (runs.length < count) {
     const run = ended[runs.length]!
     const body = settlementBody(run)
+    const reports = run.reports?.all ?? []
     bytes += body.length
-    if (runs.length > 0 && bytes > mostBytes) break
-    if (run.pendingProgress !== undefined) {
-      args.push(run.id, run.lease.token, "progress", 0, "", run.pendingProgress)
-      items.push({ run, progress: true })
+    for (const report of reports) bytes += report.length
+    if (runs.length > 0 && (bytes > mostBytes || items.length + reports.length >= mostItems)) break
+    for (const progress of reports) {
+      args.push(run.id, run.lease.token, "progress", 0, "", progress)
+      items.push({ run, progress })
     }
     const kept = run.traceStored ? "" : (traceparent(run.attempt.trace) ?? "")
     args.push(run.id, run.lease.token, run.ending!.kind, Math.round(run.durationMs), kept, body)
-    items.push({ run, progress: false })
+    items.push({ run, progress: undefined })
     runs.push(run)
   }
   ended.splice(0, runs.length)

@@ -133,12 +133,11 @@ export class Slots {
     let cancelled = 0
     batch.items.forEach(({ run, progress }, i) => {
       const word = reply.words[i]!
-      if (progress) {
-        const value = run.pendingProgress
-        run.pendingProgress = undefined
-        if (word === "p" && value !== undefined) this.around.voice.told(run, value)
+      if (progress !== undefined) {
+        if (word === "p") this.around.voice.told(run, progress)
         return
       }
+      run.reports?.clear()
       const reason = word === "x" ? parseReason(reply.reasons[cancelled++]) : undefined
       tellEnding(run, { word, at: reply.at, reason }, core, this.definition)
       this.settled(run)

@@ -69,6 +69,41 @@ describe("progress, in virtual time", () => {
     for (let turn = 0; turn < 50; turn++) await clock.advance(100)
     await closed
   })
+
+  it("the first ten are ten events, however fast they come; what comes faster than 100 ms after them is one", async () => {
+    const clock = manualClock()
+    const taskora = openApp({ adapter: memoryAdapter({ clock }) })
+    const done = gate()
+    const task = taskora.task("hasty", async (count: number, ctx) => {
+      for (let i = 1; i <= count; i++) ctx.progress(i)
+      if (count > 10) await done.opened
+    })
+    const heard = hearTask(task)
+    const settle = async () => {
+      for (let turn = 0; turn < 50; turn++) await clock.advance(0)
+    }
+    const told = (id: string) =>
+      heard.all.flatMap(({ event, payload }) =>
+        payload.id !== id ? [] : "progress" in payload ? [payload.progress] : [event],
+      )
+    const firstTen = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
+    await taskora.start()
+    const short = task.dispatch(10)
+    await settle()
+    expect(told(short.id)).toEqual(["active", ...firstTen, "completed"])
+    const long = task.dispatch(15)
+    await settle()
+    await clock.advance(99)
+    await settle()
+    expect(told(long.id)).toEqual(["active", ...firstTen])
+    await clock.advance(1)
+    await settle()
+    expect(told(long.id)).toEqual(["active", ...firstTen, 15])
+    done.open()
+    const closed = taskora.close()
+    for (let turn = 0; turn < 50; turn++) await clock.advance(100)
+    await closed
+  })
 })
 
 onBothHosts("the handler's context", (host) => {
@@ -117,6 +152,30 @@ onBothHosts("the handler's context", (host) => {
       expect(told.at(-1)!.progress).toBe(499)
       expect(told.length).toBeLessThanOrEqual(12)
       expect(await handle.getLogs()).toEqual([])
+    }
+  })
+
+  it("reports that are still to go when the handler ends are told in order before the outcome", async () => {
+    const taskora = app()
+    const task = taskora.task("hasty", {
+      concurrency: 50,
+      handler: async (turns: number, ctx) => {
+        for (let i = 1; i <= 12; i++) {
+          ctx.progress(i)
+          if (i % turns === 0) await new Promise((resolve) => setImmediate(resolve))
+        }
+      },
+    })
+    const heard = hearTask(task)
+    await taskora.start()
+    const handles = task.dispatchMany(Array.from({ length: 50 }, (_, i) => ({ data: 1 + (i % 13) })))
+    await Promise.all(handles.map((handle) => handle.result))
+    await heard.until("completed", 50)
+    for (const { id } of handles) {
+      const told = heard.of("progress").flatMap((payload) => (payload.id === id ? [payload.progress] : []))
+      expect(told.slice(0, 10)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
+      expect(told.at(-1)).toBe(12)
+      expect(heard.names(id).at(-1)).toBe("completed")
     }
   })
 
