@@ -7,7 +7,8 @@
 -- told before the outcome that follows it).
 -- Replies { "settled", time, words, seq, due, more, reasons, id, record, id, record ... }: a letter for each settlement
 -- (c f r x b p, or l: the lease was lost and nothing was changed), the last seq, when the next delayed job falls due,
--- "1" where jobs may be left, the reasons of those that became x, and the claimed jobs.
+-- "1" where jobs may be left, the reasons of those that became x, and the claimed jobs (of a
+-- repeated call: with an empty record where the job is no longer held).
 local lane = "lane:" .. a.lane
 local known = redis.call("HMGET", q.stats, lane, "seq", "token", "due", "ranked", "tombs", "requests", "started", "completed")
 local now = server_time()

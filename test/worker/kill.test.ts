@@ -34,10 +34,11 @@ onRedis("a worker that is killed", (host) => {
     await app.listen()
     const patient = { ...settings, maxStalls: 100 }
     const workers = [await startWorker(patient), await startWorker(patient)]
-    const ids = await Promise.all(
-      task.dispatchMany(Array.from({ length: 600 }, (_, i) => ({ data: { ms: 50 + ((i * 53) % 350) } }))),
-    )
+    const ids: string[] = []
     for (let kills = 0; kills < 8; kills++) {
+      // More than two workers can do until the next kill, however long that takes to be noticed.
+      const more = Array.from({ length: 130 }, (_, i) => ({ data: { ms: 50 + ((i * 53) % 350) } }))
+      ids.push(...(await Promise.all(task.dispatchMany(more))))
       await new Promise((resolve) => setTimeout(resolve, 100 + Math.random() * 400))
       const victim = workers.shift()!
       const before = heard.of("stalled").length
