@@ -10,57 +10,51 @@ local now = server_time()
 if verdict == "stale" then return { "stale" } end
 if verdict == "same" then return { "stored", now, answer } end
 
-local jobs, seen, words, named = {}, {}, {}, 0
+local jobs, seen, words, plain = {}, {}, {}, true
 for i = first, #ARGV, 3 do
   local id, options = ARGV[i], ARGV[i + 1]
-  local delay, priority, chosen = 0, 0, false
+  local job = { id = id, key = a.base .. "job:" .. id, body = ARGV[i + 2] }
   if options ~= "" then
-    local d, p, c = string.match(options, "^(%d+),(%d+),(%d)$")
-    if not d then return redis.error_reply("ERR options of job " .. id .. " are not delay,priority,named") end
-    delay, priority, chosen = tonumber(d), tonumber(p), c == "1"
+    local delay, priority, chosen = string.match(options, "^(%d+),(%d+),(%d)$")
+    if not delay then return redis.error_reply("ERR options of job " .. id .. " are not delay,priority,named") end
+    job.delay, job.priority, job.chosen = tonumber(delay), tonumber(priority), chosen == "1"
+    plain = false
   end
-  if chosen and (seen[id] or redis.call("EXISTS", a.base .. "job:" .. id) == 1) then
+  if job.chosen and (seen[id] or redis.call("EXISTS", job.key) == 1) then
     words[#words + 1] = "d"
   else
     seen[id] = true
-    if chosen then named = named + 1 end
     words[#words + 1] = "s"
-    jobs[#jobs + 1] = { id = id, delay = delay, priority = priority, chosen = chosen, body = ARGV[i + 2] }
+    jobs[#jobs + 1] = job
   end
 end
 answer = table.concat(words)
 
 local created = whole(now)
-local plain_head = fresh_head .. created .. ",,,,,,,,\n\n"
-local records, back, scored, due, nonce = {}, {}, {}, nil, 0
-local plain = {}
-for k, job in ipairs(jobs) do
-  local text
-  if job.delay == 0 and job.priority == 0 and not job.chosen then
-    text = plain_head .. job.body
-    plain[#plain + 1] = job.id
-  else
-    nonce = job.chosen and nonce + 1 or nonce
-    job.nonce = job.chosen and nonce or nil
-  end
-  records[2 * k - 1] = a.base .. "job:" .. job.id
-  records[2 * k] = text or ""
-end
-
-if #plain == #jobs and #jobs > 0 then
+local records = {}
+if plain and #jobs > 0 then
   -- The usual case: nothing but jobs that can run at once, in one write each for records, list and counters.
+  local head, places = fresh_head .. created .. ",,,,,,,,\n\n", {}
+  for k, job in ipairs(jobs) do
+    places[k] = job.id
+    records[2 * k - 1], records[2 * k] = job.key, head .. job.body
+  end
   redis.call("MSET", unpack(records))
-  if redis.call("LPUSH", q.waiting, unpack(plain)) == #plain then queue_wake(q) end
+  if redis.call("LPUSH", q.waiting, unpack(places)) == #places then queue_wake(q) end
 elseif #jobs > 0 then
   -- The nonces are those that the HINCRBY after the MSET reserves: nothing else runs in between, and the first write
   -- must be one that a full server refuses.
   local before = tonumber(redis.call("HGET", q.stats, "order") or "0")
+  local back, scored, due, nonces = {}, {}, nil, 0
   for k, job in ipairs(jobs) do
     local r = record_new(created, job.body)
-    if job.priority > 0 then r.priority = whole(job.priority) end
-    if job.nonce then r.nonce = whole(before + job.nonce) end
     job.r = r
-    if job.delay > 0 then
+    if job.chosen then
+      nonces = nonces + 1
+      r.nonce = whole(before + nonces)
+    end
+    if job.priority and job.priority > 0 then r.priority = whole(job.priority) end
+    if job.delay and job.delay > 0 then
       local at = now + job.delay
       r.state, r.eligible, r.life = "d", whole(at), whole(at)
       scored[#scored + 1] = r.eligible
@@ -69,16 +63,17 @@ elseif #jobs > 0 then
     else
       back[#back + 1] = job
     end
-    records[2 * k] = record_text(r)
+    records[2 * k - 1], records[2 * k] = job.key, record_text(r)
   end
   redis.call("MSET", unpack(records))
-  queue_orders(q, nonce)
+  queue_orders(q, nonces)
   queue_back(q, back)
   queue_delay(q, scored, due, tonumber(known[2] or ""))
+  -- Those with a priority have got their orders only now.
   local ranked = {}
   for _, job in ipairs(back) do
     if job.r.order ~= "" then
-      ranked[#ranked + 1] = a.base .. "job:" .. job.id
+      ranked[#ranked + 1] = job.key
       ranked[#ranked + 1] = record_text(job.r)
     end
   end
