@@ -1,6 +1,6 @@
 -- @include lane
 -- @include queue
--- @include fresh
+-- @include newcomer
 -- Stores new jobs, all or none, in the order given. Each job: id, options, body (headers \n data).
 -- options: "" or "delay,priority,named" (ms; 0 to 2^21; 1 where the user chose the id).
 -- Replies { "stored", time, words } with a letter for each job: s stored, d duplicate (its id has a record already).
@@ -13,7 +13,7 @@ if verdict == "same" then return { "stored", now, answer } end
 local jobs, seen, words, plain = {}, {}, {}, true
 for i = first, #ARGV, 3 do
   local id, options = ARGV[i], ARGV[i + 1]
-  local job = { id = id, key = a.base .. "job:" .. id, body = ARGV[i + 2] }
+  local job = newcomer(a.base, id, ARGV[i + 2])
   if options ~= "" then
     local delay, priority, chosen = string.match(options, "^(%d+),(%d+),(%d)$")
     if not delay then return redis.error_reply("ERR options of job " .. id .. " are not delay,priority,named") end
@@ -31,24 +31,17 @@ end
 answer = table.concat(words)
 
 local created = whole(now)
-local records = {}
 if plain and #jobs > 0 then
-  -- The usual case: nothing but jobs that can run at once, in one write each for records, list and counters.
-  local head, places = fresh_head .. created .. ",,,,,,,,\n\n", {}
-  for k, job in ipairs(jobs) do
-    places[k] = job.id
-    records[2 * k - 1], records[2 * k] = job.key, head .. job.body
-  end
-  redis.call("MSET", unpack(records))
-  if redis.call("LPUSH", q.waiting, unpack(places)) == #places then queue_wake(q) end
+  newcomers_wait(q, jobs, created)
 elseif #jobs > 0 then
   -- The nonces are those that the HINCRBY after the MSET reserves: nothing else runs in between, and the first write
   -- must be one that a full server refuses.
   local before = tonumber(redis.call("HGET", q.stats, "order") or "0")
-  local back, scored, due, nonces = {}, {}, nil, 0
-  for k, job in ipairs(jobs) do
+  local records, back, scored, due, nonces = {}, {}, {}, nil, 0
+  for _, job in ipairs(jobs) do
     local r = record_new(created, job.body)
     job.r = r
+    if job.data then r.flags = "b" end
     if job.chosen then
       nonces = nonces + 1
       r.nonce = whole(before + nonces)
@@ -63,7 +56,7 @@ elseif #jobs > 0 then
     else
       back[#back + 1] = job
     end
-    records[2 * k - 1], records[2 * k] = job.key, record_text(r)
+    newcomer_record(records, job, record_text(r))
   end
   redis.call("MSET", unpack(records))
   queue_orders(q, nonces)

@@ -5,10 +5,10 @@
 -- Each settlement: id, token, kind, duration, run, body. kind: completed (body: result), failed (body: message \n error),
 -- retried (body: delay \n message \n error), cancelled (body: reason), released, progress (body: value; not an end, but
 -- told before the outcome that follows it).
--- Replies { "settled", time, words, seq, due, more, reasons, id, record, id, record ... }: a letter for each settlement
+-- Replies { "settled", time, words, seq, due, more, reasons, id, record, id, record, data ... }: a letter for each settlement
 -- (c f r x b p, or l: the lease was lost and nothing was changed), the last seq, when the next delayed job falls due,
--- "1" where jobs may be left, the reasons of those that became x, and the claimed jobs (of a
--- repeated call: with an empty record where the job is no longer held).
+-- "1" where jobs may be left, the reasons of those that became x, and the claimed jobs, each with its data behind its
+-- record where that says so by flag b (of a repeated call: with an empty record where the job is no longer held).
 local lane = "lane:" .. a.lane
 local known = redis.call("HMGET", q.stats, lane, "seq", "token", "due", "ranked", "tombs", "requests", "started", "completed")
 local now = server_time()

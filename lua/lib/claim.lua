@@ -3,7 +3,7 @@
 -- @lazy claim_rare
 -- The claiming half of `settle`: finds jobs that wait, takes them, and leases them.
 local tombs_skipped = 200
-local fresh_length = #fresh_head
+local fresh_length, apart_length = #fresh_head, #fresh_apart
 
 -- Looks at the heads of both collections, writing nothing. `want`: free slots; `ranked`: the sorted set may hold jobs;
 -- `tombs`: how many cancelled jobs are left in the list, at the most.
@@ -43,6 +43,8 @@ local function claim_find(q, a, want, ranked, tombs)
     if text and not ranks and string.sub(text, 1, fresh_length) == fresh_head then
       -- The usual case, a job of the list before its first run: there is no need to take its record apart.
       job = { text = text }
+    elseif text and not ranks and string.sub(text, 1, apart_length) == fresh_apart then
+      job = { text = text, apart = true }
     end
     if not job or string.find(places[k], "\t", 1, true) then
       job = claim_rare().job(places[k], text, ranks)
@@ -51,6 +53,10 @@ local function claim_find(q, a, want, ranked, tombs)
       taken = taken + 1
       job.key = keys[k]
       job.id = string.sub(keys[k], #job_base + 1)
+      if job.apart then
+        found.apart = found.apart or {}
+        found.apart[#found.apart + 1] = a.base .. "data:" .. job.id
+      end
       jobs[taken] = job
     elseif not ranks then
       -- What a cancelled job left behind.
@@ -69,28 +75,36 @@ local function claim_take(q, found)
   return found.ranked > 0 or found.popped > 0 or found.unranked
 end
 
--- Leases what was taken, with tokens from `token` + 1 on. Appends id, record, id, record ... to `reply`, and returns
--- the ids.
+-- Leases what was taken, with tokens from `token` + 1 on. Appends id, record of each to `reply`, behind the record the
+-- data where that lies apart, and returns the ids.
 local function claim_write(q, a, found, call, token, reply)
   local jobs, ids, scored = found.jobs, {}, {}
   local deadline = whole(call.now + a.lease)
-  local tail = ",1," .. call.time .. ",," .. a.attempts .. ",,\n\n"
-  local records, log, at, told = call.records, call.log, #call.records, #reply
+  local tail = ",1," .. call.time .. ",," .. a.attempts
+  local tail_plain, tail_apart = tail .. ",,\n\n", tail .. ",b,\n\n"
+  local datas = found.apart and redis.call("MGET", unpack(found.apart))
+  local records, log, at, told, opened = call.records, call.log, #call.records, #reply, 0
   for k = 1, #jobs do
     local job = jobs[k]
     local id, own, text = job.id, whole(token + k), job.text
     if job.r then
       text = claim_rare().lease(job, own, a.attempts, call)
     else
-      local created, eligible = string.match(text, "^(%d+),(%d*),", fresh_length + 1)
+      local from = (job.apart and apart_length or fresh_length) + 1
+      local created, eligible = string.match(text, "^(%d+),(%d*),", from)
       if eligible == "" then eligible = created end
-      text = "a," .. own .. tail .. string.sub(text, fresh_length + 1)
+      text = "a," .. own .. (job.apart and tail_apart or tail_plain) .. string.sub(text, from)
       events_tell(log, "active", id .. "\t1\t" .. created .. "\t" .. eligible, 1)
     end
     ids[k] = id
     scored[2 * k - 1], scored[2 * k] = deadline, id .. "\t" .. own
     records[at + 2 * k - 1], records[at + 2 * k] = job.key, text
-    reply[told + 2 * k - 1], reply[told + 2 * k] = id, text
+    reply[told + 1], reply[told + 2] = id, text
+    told = told + 2
+    if job.apart then
+      opened, told = opened + 1, told + 1
+      reply[told] = datas[opened]
+    end
   end
   if #jobs > 0 then redis.call("ZADD", q.active, unpack(scored)) end
   return table.concat(ids, "\t")

@@ -8,7 +8,7 @@ local function job(place, text, ranks)
   if r.flags ~= "d" and (record_place(string.match(place, "^[^\t]*"), r) ~= place or (r.order ~= "") ~= ranks) then
     return nil
   end
-  return { r = r }
+  return { r = r, apart = string.find(r.flags, "b", 1, true) ~= nil }
 end
 
 -- Leases a job whose record was taken apart; returns its new text.
@@ -20,20 +20,27 @@ local function lease(taken, token, max, call)
   return record_text(r)
 end
 
--- Answers a repeated call: the same words, and the claimed jobs, with an empty record where the job is no longer held
--- under the token that was granted.
+-- The record of a job, and its data where that lies apart; an empty record where it is no longer held under the token.
+local function held(a, id, token)
+  local text = redis.call("GET", a.base .. "job:" .. id)
+  local r = text and record_parse(text)
+  if not r or r.state ~= "a" or tonumber(r.token) ~= tonumber(token) then return "" end
+  if not string.find(r.flags, "b", 1, true) then return text end
+  return text, redis.call("MGET", a.base .. "data:" .. id)[1]
+end
+
+-- Answers a repeated call: the same words, and the claimed jobs as far as they are still held.
 local function again(q, a, now, answer)
   local words, seq, more, token, ids, reasons = string.match(answer, "^(%a*)\n(%d+)\n(%d*)\n(%d+)\n([^\n]*)\n(.*)$")
   local reply = { "settled", now, words, seq, redis.call("HGET", q.stats, "due") or "", more, reasons }
   for id in string.gmatch(ids, "[^\t]+") do
     token = token + 1
-    local text = redis.call("GET", a.base .. "job:" .. id)
-    local r = text and record_parse(text)
-    local held = r and r.state == "a" and tonumber(r.token) == token
+    local text, data = held(a, id, token)
     reply[#reply + 1] = id
-    reply[#reply + 1] = held and text or ""
+    reply[#reply + 1] = text
+    if data ~= nil then reply[#reply + 1] = data end
   end
   return reply
 end
 
-return { job = job, lease = lease, again = again }
+return { job = job, lease = lease, held = held, again = again }

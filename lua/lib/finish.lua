@@ -1,5 +1,6 @@
 -- Ended jobs. Each terminal state has a list of "id \t finished \t flags" in finish order, newest left, so that trimming
--- needs no record. Flags say which keys the job has besides its record: p progress, l logs, r a long result.
+-- needs no record. Flags say which keys the job has besides its record: b data, p progress, l logs, r a long result; d
+-- says that its record was damaged, so it may have any of them.
 local result_grace_ms = 60000
 local trim_batch = 500
 
@@ -8,9 +9,10 @@ local function finish_forget(bin, base, id, flags)
   local gone = bin.gone
   gone[#gone + 1] = base .. "job:" .. id
   if flags == "" then return end
-  if string.find(flags, "p", 1, true) then gone[#gone + 1] = base .. "progress:" .. id end
-  if string.find(flags, "l", 1, true) then gone[#gone + 1] = base .. "logs:" .. id end
-  if string.find(flags, "r", 1, true) then bin.expire[#bin.expire + 1] = base .. "result:" .. id end
+  if string.find(flags, "[bd]") then gone[#gone + 1] = base .. "data:" .. id end
+  if string.find(flags, "[pd]") then gone[#gone + 1] = base .. "progress:" .. id end
+  if string.find(flags, "[ld]") then gone[#gone + 1] = base .. "logs:" .. id end
+  if string.find(flags, "[rd]") then bin.expire[#bin.expire + 1] = base .. "result:" .. id end
 end
 
 -- Adds ended jobs to their list, and drops the oldest ones beyond `most`.

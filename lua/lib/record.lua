@@ -4,8 +4,8 @@
 -- hot: state, token, attempt, claimed, finished, max, flags, run. It changes with every claim and settlement, and stands
 -- first so that those can rewrite it without reading the rest. outcome: result or error, JSON. cold: created, eligible,
 -- priority, order, fails, stalls, life, releases, nonce. history: "attempt:claimed:ended:how:run" of earlier runs, between
--- ";". headers: what observers stored, JSON. data is last, for it may be long. Empty fields mean 0 or none; no part
--- holds a raw control character.
+-- ";". headers: what observers stored, JSON. Empty fields mean 0 or none; no part holds a raw control character.
+-- Data of more than 1 KiB lies in data:<id> (flag b) and is only read to be handed out; "\1" stands in its place here.
 local hot_pattern = "^(%a),(%d*),(%d*),(%d*),(%d*),(%d*),(%a*),([^,\n]*)\n()"
 local cold_pattern = "^(%d+),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*)\n()"
 

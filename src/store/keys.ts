@@ -27,7 +27,7 @@ export type SharedKey = keyof typeof sharedKeyNames
 
 export interface TaskKeys extends Readonly<Record<TaskKey, string>> {
   readonly task: string
-  /** What stands before `job:<id>`, `progress:<id>`, `logs:<id>` and `result:<id>`. */
+  /** What stands before `job:<id>`, `data:<id>`, `progress:<id>`, `logs:<id>` and `result:<id>`. */
   readonly base: string
   /** Channel on which cancel requests for active jobs are published. */
   readonly channel: string

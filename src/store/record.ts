@@ -20,7 +20,7 @@ export interface JobRecord {
   readonly maxAttempts: number
   readonly lifeStart: number
   readonly releases: number
-  /** Letters: p progress, l logs, r result kept apart, d damaged. */
+  /** Letters: b data kept apart, p progress, l logs, r result kept apart, d damaged. */
   readonly flags: string
   /** `traceparent` of the last run, where it is known. */
   readonly run: string
@@ -40,6 +40,9 @@ export interface PastRun {
   readonly how: "failed" | "stalled" | "released"
   readonly run: string
 }
+
+/** Stands in a record in the place of data that lies in a key of its own. */
+export const dataApart = "\u0001"
 
 const endings = { f: "failed", s: "stalled", b: "released" } as const
 

@@ -1,4 +1,5 @@
 import type { StallAction } from "../model/events.ts"
+import { dataApart } from "./record.ts"
 import type { Reply } from "./store.ts"
 
 /** What a call that its lane has overtaken is answered; it changed nothing. */
@@ -26,8 +27,15 @@ export interface SettleReply {
   readonly more: boolean
   /** Reasons (JSON, or "") of those that became `x`, in order. */
   readonly reasons: readonly string[]
-  /** id, record, id, record ...; the record is empty where a repeated claim finds that its job is held no more. */
-  readonly claimed: readonly string[]
+  readonly claimed: readonly ClaimedJob[]
+}
+
+export interface ClaimedJob {
+  readonly id: string
+  /** Empty where a repeated claim finds that its job is held no more. */
+  readonly record: string
+  /** Where the record says that the data lies apart: the data, or null where that is lost. */
+  readonly data: string | null | undefined
 }
 
 export function decodeSettle(reply: Reply): SettleReply | Stale {
@@ -40,8 +48,19 @@ export function decodeSettle(reply: Reply): SettleReply | Stale {
     due: Number(parts[4]),
     more: parts[5] === "1",
     reasons: split(parts[6]!),
-    claimed: parts.length > 7 ? parts.slice(7) : [],
+    claimed: parts.length > 7 ? decodeClaimed(parts, 7) : [],
   }
+}
+
+function decodeClaimed(parts: readonly (string | null)[], from: number): ClaimedJob[] {
+  const jobs: ClaimedJob[] = []
+  for (let i = from; i < parts.length; i += 2) {
+    const record = parts[i + 1]!
+    const data = record.endsWith(dataApart) ? parts[i + 2] : undefined
+    jobs.push({ id: parts[i]!, record, data })
+    if (data !== undefined) i++
+  }
+  return jobs
 }
 
 export interface RenewReply {

@@ -2,12 +2,12 @@ import type { Attempt } from "../model/observer.ts"
 import { type Definition, retryOf } from "../rules/definition.ts"
 import { decodeHeaders } from "../store/headers.ts"
 import { decodeRecord, type JobRecord } from "../store/record.ts"
+import type { ClaimedJob } from "../store/replies.ts"
 import { Run } from "./run.ts"
 
 /** Makes a run of what a claim returned. */
 export function claimedRun(
-  id: string,
-  text: string,
+  { id, record: text, data: apart }: ClaimedJob,
   around: {
     readonly definition: Definition
     readonly worker: string
@@ -19,6 +19,7 @@ export function claimedRun(
   const { definition } = around
   const { headers, relation = definition.relation } = decodeHeaders(record.headers)
   const last = record.history.at(-1)
+  const data = apart ?? record.data
   const attempt: Attempt = {
     task: definition.name,
     id,
@@ -31,15 +32,15 @@ export function claimedRun(
     lifeStart: record.lifeStart,
     delayMs: record.lifeStart - record.created,
     waitMs: Math.max(0, record.claimed - record.eligible),
-    payloadBytes: around.measured ? Buffer.byteLength(record.data) : 0,
+    payloadBytes: around.measured ? Buffer.byteLength(data) : 0,
     headers,
     worker: around.worker,
     ...(record.run === "" ? {} : { previousRun: record.run }),
     ...(last === undefined ? {} : { previousEndedAt: last.ended }),
     ...(relation === undefined ? {} : { relation }),
   }
-  const damage = record.flags.includes("d")
-  return new Run(attempt, { token: record.token, now: around.now, data: record.data, damaged: damage })
+  const isDamaged = apart === null || record.flags.includes("d")
+  return new Run(attempt, { token: record.token, now: around.now, data, damaged: isDamaged })
 }
 
 /** What is known of an attempt whose job was recovered before its claim was answered, at `at`, server time. */

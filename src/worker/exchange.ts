@@ -4,7 +4,7 @@ import { type Definition, retryOf } from "../rules/definition.ts"
 import type { Core } from "../store/core.ts"
 import type { TaskKeys } from "../store/keys.ts"
 import { Lane } from "../store/lane.ts"
-import type { SettleReply } from "../store/replies.ts"
+import type { ClaimedJob, SettleReply } from "../store/replies.ts"
 import { scripts } from "../store/scripts.ts"
 import type { Run } from "./run.ts"
 import { type Batch, takeBatch } from "./settlement.ts"
@@ -129,11 +129,11 @@ export class Exchange {
   }
 
   /** Heavy jobs are claimed a few at a time, so that no call takes long. */
-  private weigh(claimed: readonly string[]): void {
+  private weigh(claimed: readonly ClaimedJob[]): void {
     if (claimed.length === 0) return
     let chars = 0
-    for (let i = 1; i < claimed.length; i += 2) chars += claimed[i]!.length
-    const each = chars / (claimed.length / 2)
+    for (const { record, data } of claimed) chars += record.length + (data?.length ?? 0)
+    const each = chars / claimed.length
     this.mostWanted = Math.max(1, Math.min(mostClaimed, Math.floor(claimChars / each)))
   }
 

@@ -143,9 +143,8 @@ export class Slots {
       this.settled(run)
     })
     if (reply.due > 0) this.around.listener.due(this, reply.due)
-    const claimed = reply.claimed.length / 2
     if (reply.more && this.freeSlots > 0) this.claim()
-    else if (claimed < asked || this.freeSlots > 0) this.around.listener.idle(this)
+    else if (reply.claimed.length < asked || this.freeSlots > 0) this.around.listener.idle(this)
   }
 
   /** The server refused a run's settlement for good: recovery will find it. */
@@ -182,13 +181,12 @@ export class Slots {
       now: core.link.clock.monotonic(),
       measured: core.observers.watched,
     }
-    for (let i = 0; i < claimed.length; i += 2) {
-      const [id, record] = [claimed[i]!, claimed[i + 1]!]
-      if (record === "") {
-        this.tellMissed(id, reply.at)
+    for (const job of claimed) {
+      if (job.record === "") {
+        this.tellMissed(job.id, reply.at)
         continue
       }
-      const run = claimedRun(id, record, around)
+      const run = claimedRun(job, around)
       this.runs.set(run.lease.token, run)
       this.taken++
       if (this.stopping) {

@@ -247,10 +247,8 @@ export class TaskBench {
 /** What a claim granted. */
 export function heldOf({ claimed }: SettleReply): Held[] {
   const held: Held[] = []
-  for (let i = 0; i < claimed.length; i += 2) {
-    const record = claimed[i + 1]!
-    if (record !== "") held.push({ id: claimed[i]!, token: parseFields(record)!.token })
-  }
+  for (const { id, record } of claimed)
+    if (record !== "") held.push({ id, token: parseFields(record)!.token })
   return held
 }
 

@@ -112,9 +112,10 @@ function* collections(state: TaskState, { damaged }: Surroundings): Generator<st
     yield `the list holds ${left.length} tombstones (${left}), and tombs says ${number(state, "tombs")}`
 }
 
-/** Progress, logs and long results have an owner who knows of them. */
+/** Long data, progress, logs and long results have an owner who knows of them. */
 function* appendages(state: TaskState, { damaged }: Surroundings): Generator<string> {
   for (const [kind, flag, held] of [
+    ["data", "b", state.datas],
     ["progress", "p", state.progress],
     ["logs", "l", state.logs],
   ] as const)
@@ -125,6 +126,7 @@ function* appendages(state: TaskState, { damaged }: Surroundings): Generator<str
     if (!damaged.has(id) && ttl < 0 && !state.records.get(id)?.flags.includes("r"))
       yield `result of ${id} has no owner`
   for (const [id, r] of state.records) {
+    if (!damaged.has(id) && r?.flags.includes("b") && !state.datas.has(id)) yield `${id} has lost its data`
     if (r?.flags.includes("p") && !state.progress.has(id)) yield `${id} has lost its progress`
     if (r?.flags.includes("l") && !state.logs.has(id)) yield `${id} has lost its logs`
     if (r?.flags.includes("r") && state.results.get(id)?.ttl !== -1) yield `${id} has lost its result`

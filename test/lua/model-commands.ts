@@ -47,12 +47,18 @@ export function commands({ virtual }: Times): fc.Arbitrary<Command>[] {
   return virtual ? [...all, advance(), advance()] : all
 }
 
+/** Long enough to lie in a key of its own. */
+const longData = JSON.stringify("l".repeat(1100))
+
 function enqueue(delay: fc.Arbitrary<number>): fc.Arbitrary<Command> {
   const job = fc.record({
     name: fc.option(fc.constantFrom("n1", "n2", "n10", "{n}*:"), { freq: 2 }),
     delay,
     priority: fc.constantFrom(0, 0, 0, 1, 7),
-    data: fc.json({ maxDepth: 1 }),
+    data: fc.oneof(
+      { weight: 3, arbitrary: fc.json({ maxDepth: 1 }) },
+      { weight: 1, arbitrary: fc.constant(longData) },
+    ),
   })
   const detail = fc.record({ lane: fc.nat(1), jobs: fc.array(job, { minLength: 1, maxLength: 4 }), delivery })
   return detail.map((chosen) =>

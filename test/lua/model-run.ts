@@ -1,4 +1,5 @@
 import { expect } from "vitest"
+import type { ClaimedJob } from "../../src/store/replies.ts"
 import type { unfold } from "../../src/store/stream.ts"
 import type { Call, Held, Receipt } from "./calls.ts"
 import type { Bench, TaskBench } from "./harness.ts"
@@ -47,11 +48,15 @@ export class Real {
     this.seen.set(what, (this.seen.get(what) ?? 0) + 1)
   }
 
-  private heard(want: number, waited: number, reply: { claimed: string[]; more: boolean }): void {
+  private heard(
+    want: number,
+    waited: number,
+    reply: { claimed: readonly ClaimedJob[]; more: boolean },
+  ): void {
     const { claimed } = reply
-    for (let i = 0; i < claimed.length; i += 2)
-      if (claimed[i + 1] !== "") this.granted.push({ id: claimed[i]!, token: claimed[i + 1]!.split(",")[1]! })
-    if (want > 0 && claimed.length === 2 * want && waited > want) expect(reply.more).toBe(true)
+    for (const { id, record } of claimed)
+      if (record !== "") this.granted.push({ id, token: record.split(",")[1]! })
+    if (want > 0 && claimed.length === want && waited > want) expect(reply.more).toBe(true)
   }
 
   private callOf(call: ModelCall): Call {
@@ -127,11 +132,11 @@ function spoken(call: ModelCall, reply: unknown): unknown {
     words: string
     due: number
     seq: number
-    claimed: string[]
+    claimed: readonly ClaimedJob[]
     reasons: string[]
   }
   const token = (record: string) => (record === "" ? "gone" : record.split(",")[1])
-  const granted = claimed.flatMap((id, i) => (i % 2 === 0 ? [`${id} ${token(claimed[i + 1]!)}`] : []))
+  const granted = claimed.map(({ id, record }) => `${id} ${token(record)}`)
   return {
     words,
     due,

@@ -502,8 +502,9 @@ onBothHosts("scripts, one by one", (host) => {
     const task = bench.task()
     await task.dispatch("a")
     const reply = await task.fresh(task.calls.settle(task.next(), [], { want: 1, attempts: 5 }))
-    expect(reply.claimed).toEqual(["a", task.state!.texts.get("a")])
-    expect(decodeRecord(reply.claimed[1]!)).toMatchObject({ maxAttempts: 5, attempt: 1, claimed: reply.at })
+    const record = task.state!.texts.get("a")!
+    expect(reply.claimed).toEqual([{ id: "a", record, data: undefined }])
+    expect(decodeRecord(record)).toMatchObject({ maxAttempts: 5, attempt: 1, claimed: reply.at })
     expect(heldOf(reply)).toEqual([{ id: "a", token: "1" }])
   })
 })

@@ -1,4 +1,5 @@
 import type { TaskKeys } from "../../src/store/keys.ts"
+import { dataApart } from "../../src/store/record.ts"
 import type { Reply } from "../../src/store/store.ts"
 
 /** Runs plain commands against a host's data, past the scripts. */
@@ -49,6 +50,8 @@ export interface TaskState {
   /** Undefined where a record cannot be read. */
   readonly records: ReadonlyMap<string, Fields | undefined>
   readonly texts: ReadonlyMap<string, string>
+  /** Data that lies apart from the records. */
+  readonly datas: ReadonlyMap<string, string>
   readonly progress: ReadonlyMap<string, string>
   readonly results: ReadonlyMap<string, { readonly text: string; readonly ttl: number }>
   readonly logs: ReadonlyMap<string, readonly string[]>
@@ -67,6 +70,11 @@ export function parseFields(text: string): Fields | undefined {
   if (values.length !== names.length || data.length === 0 || !/^[wdacfx]$/.test(values[0]!)) return undefined
   const named = Object.fromEntries(names.map((name, i) => [name, values[i]!]))
   return { ...named, history, outcome, headers, data: data.join("\n") } as unknown as Fields
+}
+
+/** Data that lies apart is part of the record all the same. */
+function withData(fields: Fields | undefined, data: string | undefined): Fields | undefined {
+  return fields?.data === dataApart && data !== undefined ? { ...fields, data } : fields
 }
 
 /** What stands for a job in the collections of those that wait. */
@@ -105,6 +113,7 @@ export async function readState(reader: Reader, keys: TaskKeys): Promise<TaskSta
   }
   const get = (key: string) => ["GET", key]
   const texts = (await values("job", get)) as Map<string, string>
+  const datas = (await values("data", get)) as Map<string, string>
   const results = (await values("result", get)) as Map<string, string>
   const ttls = await values("result", (key) => ["PTTL", key])
   const known = Object.values(keys).map((key: string) => key.slice(keys.base.length))
@@ -120,11 +129,12 @@ export async function readState(reader: Reader, keys: TaskKeys): Promise<TaskSta
     wake: wake!,
     stats: pairs(stats!),
     texts,
-    records: new Map([...texts].map(([id, text]) => [id, parseFields(text)])),
+    records: new Map([...texts].map(([id, text]) => [id, withData(parseFields(text), datas.get(id))])),
     progress: (await values("progress", get)) as Map<string, string>,
     results: new Map([...results].map(([id, text]) => [id, { text, ttl: Number(ttls.get(id)) }])),
     logs: (await values("logs", list)) as Map<string, string[]>,
-    strange: names.filter((name) => !known.includes(name) && !/^(job|progress|logs|result):/.test(name)),
+    datas,
+    strange: names.filter((name) => !known.includes(name) && !/^(job|data|progress|logs|result):/.test(name)),
   }
 }
 

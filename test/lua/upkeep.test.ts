@@ -64,7 +64,7 @@ onBothHosts("how much one call of upkeep does", (host) => {
   })
 
   test("1 MiB of records, and one job however long it is; each task has its turn", async () => {
-    const long = JSON.stringify("x".repeat(600_000))
+    const long = JSON.stringify({ h: "x".repeat(600_000) })
     const tasks = await dueTasks(bench, 3, 3, long)
     expect(await untilDone(bench, tasks)).toEqual([
       [0, 2, 0],
@@ -77,11 +77,11 @@ onBothHosts("how much one call of upkeep does", (host) => {
 
   test("1 MiB of the records of lost runs", async () => {
     const task = bench.task()
-    const data = JSON.stringify("x".repeat(600_000))
+    const headers = JSON.stringify({ h: "x".repeat(600_000) })
     await task.fresh(
       task.calls.enqueue(
         task.next(),
-        ids("a", 3).map((id) => ({ id, data })),
+        ids("a", 3).map((id) => ({ id, headers })),
       ),
     )
     await task.claim(3, 1)
@@ -92,7 +92,7 @@ onBothHosts("how much one call of upkeep does", (host) => {
   })
 
   test("a task that was not reached is answered alike when the call comes again", async () => {
-    const tasks = await dueTasks(bench, 2, 2, JSON.stringify("x".repeat(1_100_000)))
+    const tasks = await dueTasks(bench, 2, 2, JSON.stringify({ h: "x".repeat(1_100_000) }))
     const first = await keep(bench, tasks, 2)
     expect(first).toMatchObject([
       { promoted: 1, more: true },
@@ -124,9 +124,9 @@ function ids(letter: string, count: number): string[] {
 }
 
 /** Tasks with so many delayed jobs each, all of them due. */
-async function dueTasks(bench: Bench, count: number, jobs: number, data = "null"): Promise<TaskBench[]> {
+async function dueTasks(bench: Bench, count: number, jobs: number, headers = ""): Promise<TaskBench[]> {
   const tasks = Array.from({ length: count }, () => bench.task())
-  const delayed = ids("d", jobs).map((id) => ({ id, delay: 1, data }))
+  const delayed = ids("d", jobs).map((id) => ({ id, delay: 1, headers }))
   for (const task of tasks) await task.fresh(task.calls.enqueue(task.next(), delayed))
   await bench.pass(3)
   return tasks

@@ -36,5 +36,5 @@ export async function claimAndVanish(
     [],
   )
   await link.close()
-  return reply.claimed.filter((_, i) => i % 2 === 0)
+  return reply.claimed.map(({ id }) => id)
 }
