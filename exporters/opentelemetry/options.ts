@@ -30,7 +30,10 @@ export interface OpenTelemetryOptions {
   readonly linkAfter?: Duration
   /** A `create` span for each job of `dispatchMany`. Default false. */
   readonly batchCreates?: boolean
-  /** Let instrumentations of Redis clients see Taskora's own commands. Default false: they would be most of all spans. */
+  /**
+   * Let instrumentations of Redis clients see Taskora's own commands. Default false: they would be most of all spans. One
+   * command serves many jobs, so they belong to no job's trace: set the instrumentation's `requireParentSpan: false` too.
+   */
   readonly storeSpans?: boolean
   readonly capture?: CaptureOptions
   /** Record OpenTelemetry metrics. Default true. */
