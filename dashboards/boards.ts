@@ -1,0 +1,6 @@
+import { overview } from "./overview.ts"
+import type { Board } from "./panel.ts"
+import { task } from "./task.ts"
+import { workers } from "./workers.ts"
+
+export const boards: readonly Board[] = [overview, task, workers]
