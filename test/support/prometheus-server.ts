@@ -17,7 +17,7 @@ export function findProgram(programs: readonly string[], ...args: string[]): str
   return undefined
 }
 
-/** A real Prometheus that scrapes the given ports of this host. */
+/** A real Prometheus that scrapes the given ports of this host as the job `taskora`, and others as jobs of their own. */
 export class PrometheusServer {
   readonly url: string
   readonly #process: ChildProcess
@@ -29,17 +29,26 @@ export class PrometheusServer {
     this.url = url
   }
 
-  static async start(targets: readonly number[]): Promise<PrometheusServer> {
+  /** `others`, ports by the names of their jobs, say themselves which job and instance each series is of. */
+  static async start(
+    targets: readonly number[],
+    others: Readonly<Record<string, number>> = {},
+  ): Promise<PrometheusServer> {
     const directory = mkdtempSync(join(tmpdir(), "taskora-prometheus-"))
     const config = join(directory, "prometheus.yml")
-    const addresses = targets.map((port) => `"127.0.0.1:${port}"`).join(", ")
+    const addresses = (ports: readonly number[]) => ports.map((port) => `"127.0.0.1:${port}"`).join(", ")
     writeFileSync(
       config,
       [
         "global: { scrape_interval: 300ms, scrape_timeout: 300ms }",
         "scrape_configs:",
         "  - job_name: taskora",
-        `    static_configs: [{ targets: [${addresses}] }]`,
+        `    static_configs: [{ targets: [${addresses(targets)}] }]`,
+        ...Object.entries(others).flatMap(([name, port]) => [
+          `  - job_name: ${name}`,
+          "    honor_labels: true",
+          `    static_configs: [{ targets: [${addresses([port])}] }]`,
+        ]),
       ].join("\n"),
     )
     const port = await freePort()
@@ -56,7 +65,7 @@ export class PrometheusServer {
     )
     const server = new PrometheusServer(child, directory, `http://127.0.0.1:${port}`)
     await server.#until(async () => (await fetch(`${server.url}/-/ready`)).ok)
-    await server.query(`sum(up) == ${targets.length}`)
+    await server.query(`sum(up) == ${targets.length + Object.keys(others).length}`)
     return server
   }
 
