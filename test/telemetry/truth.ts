@@ -17,8 +17,10 @@ export class Sums {
   readonly series = new Map<string, number>()
 
   add(name: string, labels: Labels, amount = 1): void {
-    if (amount === 0) return
-    const key = seriesKey(name, labels)
+    if (amount !== 0) this.addTo(seriesKey(name, labels), amount)
+  }
+
+  addTo(key: string, amount: number): void {
     this.series.set(key, (this.series.get(key) ?? 0) + amount)
   }
 }
