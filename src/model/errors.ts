@@ -149,8 +149,12 @@ export class EventsLostError extends TaskoraError {
 /** The store cannot be reached, or not in time. The call had no effect. */
 export class ConnectionError extends TaskoraError {
   override readonly name = "ConnectionError"
-  constructor(message: string, options?: ErrorOptions) {
-    super(message, "CONNECTION", options)
+  /** True where the server answered and turned us away: a wrong password, a database that does not exist. */
+  readonly refused: boolean
+  constructor(message: string, options: ErrorOptions & { readonly refused?: boolean } = {}) {
+    const { refused = false, ...rest } = options
+    super(message, "CONNECTION", rest)
+    this.refused = refused
   }
 }
 

@@ -5,7 +5,7 @@ import type { Observers } from "../model/observers.ts"
 import { closedError } from "./failure.ts"
 import { type SharedKey, sharedKeys, type TaskKeys, taskKeys } from "./keys.ts"
 import type { Script } from "./script.ts"
-import type { Adapter, ServerInfo, Store, StreamChunk } from "./store.ts"
+import type { Access, Adapter, ServerInfo, Store, StreamChunk } from "./store.ts"
 
 /** The version of what lies in the store: keys, records, entries. Another number is refused at start. */
 export const wireVersion = "1"
@@ -35,12 +35,16 @@ export class Link {
 
   constructor(
     readonly adapter: Adapter,
-    private readonly surroundings: { readonly observers: Observers; readonly listeners: LinkListeners },
+    private readonly surroundings: {
+      readonly observers: Observers
+      readonly listeners: LinkListeners
+      readonly access?: Access
+    },
   ) {
-    const { listeners } = surroundings
+    const { access, listeners } = surroundings
     this.clock = adapter.clock
     this.shared = sharedKeys(adapter.prefix)
-    this.store = adapter.open(this.instance, {
+    const heard: LinkListeners = {
       lost: (error) => {
         this.away = true
         listeners.lost(error)
@@ -51,7 +55,8 @@ export class Link {
         this.release()
         listeners.back()
       },
-    })
+    }
+    this.store = adapter.open(this.instance, heard, access)
   }
 
   keys(task: string): TaskKeys {
@@ -83,7 +88,8 @@ export class Link {
     const values: (string | number)[] = []
     for (const name of script.args) values.push(args[name])
     for (const value of rest) values.push(value)
-    const carriesJobs = rest.length > 0 && (script.name === "enqueue" || script.name === "settle")
+    const carriesJobs =
+      script.name === "launch" || (rest.length > 0 && (script.name === "enqueue" || script.name === "settle"))
     return this.send(script, this.keyList(script, keys), values, carriesJobs ? keys.task : undefined)
   }
 

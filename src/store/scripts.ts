@@ -105,5 +105,6 @@ export const scripts = {
     reply: decodeStrings,
   }),
   roster: script("roster", { keys: ["tasks", "workers", "workerInfo"], args: [], reply: decodeRoster }),
+  wire: script("wire", { keys: ["meta"], args: [], reply: decodeWord }),
   greet: script("greet", { keys: ["meta"], args: ["wire"], reply: decodeWord }),
 } as const

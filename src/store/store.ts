@@ -59,6 +59,9 @@ export interface Store {
   close(): Promise<void>
 }
 
+/** `read`: nothing but questions will be asked, and a user or a replica that can only read will do. */
+export type Access = "all" | "read"
+
 /** What `redisAdapter()` and `memoryAdapter()` return: opens one store for each app. */
 export interface Adapter {
   readonly kind: "redis" | "memory"
@@ -66,7 +69,7 @@ export interface Adapter {
   readonly prefix: string
   readonly clock: Clock
   /** Opens no connection yet; `connect()` does. `instance` names the app's process in keys of its own. */
-  open(instance: string, listeners: StoreListeners): Store
+  open(instance: string, listeners: StoreListeners, access?: Access): Store
 }
 
 /**

@@ -33,6 +33,7 @@ export function redisAdapter(
     kind: "redis",
     prefix,
     clock: systemClock,
-    open: (instance, listeners) => new RedisStore({ target, base, instance }, listeners),
+    open: (instance, listeners, access = "all") =>
+      new RedisStore({ target, base, instance, access }, listeners),
   }
 }

@@ -1,3 +1,5 @@
+import type { Access } from "../store.ts"
+
 /**
  * Every command that Taskora sends or its scripts call, with arguments that stand where the real ones do: `k` a key,
  * `c` a channel. The check at the start asks the server whether its user may run each.
@@ -12,6 +14,23 @@ const clientCommands = [
   "ZADD k 1 m",
   "PEXPIRE k 1",
   "DEL k",
+]
+
+/** What a store that only reads sends instead. */
+const readerCommands = ["EVALSHA_RO s 1 k", "EVAL_RO s 1 k"]
+
+/** What the scripts of questions call, held against them by a test. */
+export const questionCommands = [
+  "GET k",
+  "HGET k f",
+  "HGETALL k",
+  "HMGET k f",
+  "LINDEX k 0",
+  "LLEN k",
+  "TIME",
+  "ZCARD k",
+  "ZCOUNT k 0 1",
+  "ZRANGE k 0 1",
 ]
 
 /** Held against `lua/` by a test. */
@@ -52,14 +71,19 @@ export const scriptCommands = [
   "ZSCORE k m",
 ]
 
-const calls = [...clientCommands, ...scriptCommands].map((line) => line.split(" "))
+const calls: Readonly<Record<Access, readonly (readonly string[])[]>> = {
+  all: [...clientCommands, ...scriptCommands].map((line) => line.split(" ")),
+  read: [...readerCommands, ...questionCommands].map((line) => line.split(" ")),
+}
 
 /** The names of those that touch keys. */
-export const keyCommands = [...new Set(calls.filter((words) => words.includes("k")).map(([name]) => name!))]
+export function keyCommands(access: Access): string[] {
+  return [...new Set(calls[access].filter((words) => words.includes("k")).map(([name]) => name!))]
+}
 
 /** Each command once, its name first, with the key and the channel in place. */
-export function sampleCalls(key: string, channel: string): string[][] {
-  const byName = new Map(calls.map((words) => [words[0]!, words]))
+export function sampleCalls(access: Access, key: string, channel: string): string[][] {
+  const byName = new Map(calls[access].map((words) => [words[0]!, words]))
   return [...byName.values()].map((words) =>
     words.map((word) => (word === "k" ? key : word === "c" ? channel : word)),
   )

@@ -1,14 +1,13 @@
 import { systemClock, type Timer } from "../../model/clock.ts"
 import { type Reply, StoreError } from "../store.ts"
 import { describe } from "./failures.ts"
-import { type Ending, Link } from "./link.ts"
+import { type Ending, Link, type Probe } from "./link.ts"
 import type { Target } from "./target.ts"
 
 export interface ConnectionOptions {
   /** Shows in `CLIENT LIST`. */
   readonly role: string
-  /** A key that never exists, to try writing with. */
-  readonly probeKey: string
+  readonly probe: Probe
   /** Every time that the server has begun to answer. */
   up?(): void
   /** A connection that was up has ended; called once until it is up again. */
@@ -108,7 +107,7 @@ export class Connection {
       const client = await this.#target.client(this.#options.role)
       if (opening !== this.#opening) return
       const link: Link = new Link(client, {
-        probeKey: this.#options.probeKey,
+        probe: this.#options.probe,
         up: () => this.#up(),
         ended: (ending) => this.#ended(link, ending),
         message: (channel, text) => this.#options.message?.(channel, text),

@@ -1,5 +1,5 @@
 import { ConnectionError, PermissionError, TaskoraError } from "../../model/errors.ts"
-import { type Reply, type ServerInfo, StoreError } from "../store.ts"
+import { type Access, type Reply, type ServerInfo, StoreError } from "../store.ts"
 import { keyCommands, sampleCalls } from "./commands.ts"
 import { ReplyError } from "./failures.ts"
 
@@ -16,18 +16,25 @@ for i, call in ipairs(ARGV) do
 end
 return missing`
 
+/** What is wanted of a server: all keys and channels begin with `base`. */
+export interface Wanted {
+  readonly base: string
+  readonly access: Access
+}
+
 /**
- * Finds out whether the server can serve us. `base`: what our keys and channels begin with.
+ * Finds out whether the server can serve us.
  * @throws TaskoraError for a server that is too old, PermissionError, ConnectionError when it stops answering
  */
 export async function checkServer(
   send: Send,
-  base: string,
+  wanted: Wanted,
 ): Promise<Pick<ServerInfo, "product" | "version">> {
   try {
     const server = await readVersion(send)
-    await checkPermissions(send, base)
-    await checkEviction(send)
+    await checkPermissions(send, wanted)
+    // Who only reads loses nothing by it, and those who write are told.
+    if (wanted.access === "all") await checkEviction(send)
     return server
   } catch (error) {
     if (error instanceof StoreError)
@@ -48,40 +55,55 @@ async function readVersion(send: Send): Promise<Pick<ServerInfo, "product" | "ve
   return { product: "redis", version: version ?? "unknown" }
 }
 
-async function checkPermissions(send: Send, base: string): Promise<void> {
-  const sample = `${base}control:permissions`
-  const missing = await findMissing(send, sampleCalls(sample, sample), base)
+async function checkPermissions(send: Send, wanted: Wanted): Promise<void> {
+  const sample = `${wanted.base}control:permissions`
+  const missing = await findMissing(send, sampleCalls(wanted.access, sample, sample), wanted)
   if (missing === "old") throw tooOld("before 7")
   // It is EVAL that asks, so what EVAL lacks can only be its key: all keys are missing, not the commands on them.
-  if (missing.includes("EVAL")) {
+  if (missing.includes(asking[wanted.access][0])) {
+    const onKeys = keyCommands(wanted.access)
     throw lacking(
-      missing.filter((name) => !keyCommands.includes(name)),
-      base,
-      [`~${base}*`],
+      missing.filter((name) => !onKeys.includes(name)),
+      wanted,
+      [keyRule(wanted)],
     )
   }
-  if (missing.length > 0) throw lacking(missing, base)
+  if (missing.length > 0) throw lacking(missing, wanted)
 }
 
-async function findMissing(send: Send, calls: string[][], base: string): Promise<string[] | "old"> {
+/** The command that asks, and the one that goes with it. */
+const asking = { all: ["EVAL", "EVALSHA"], read: ["EVAL_RO", "EVALSHA_RO"] } as const
+
+async function findMissing(send: Send, calls: string[][], wanted: Wanted): Promise<string[] | "old"> {
+  const [command] = asking[wanted.access]
   try {
-    const lines = calls.map((words) => words.join("\n"))
-    return (await send("eval", [missingScript, 0, ...lines], "check of permissions")) as string[] | "old"
+    const args = [missingScript, 0, ...calls.map((words) => words.join("\n"))]
+    return (await send(command.toLowerCase(), args, "check of permissions")) as string[] | "old"
   } catch (error) {
-    if (error instanceof ReplyError && error.code === "NOPERM") throw lacking(["EVAL", "EVALSHA"], base)
+    if (!(error instanceof ReplyError)) throw error
+    if (error.code === "NOPERM") throw lacking(asking[wanted.access], wanted)
+    // Before Redis 7 there was no such command for readers.
+    if (wanted.access === "read" && /unknown command/i.test(error.message)) throw tooOld("before 7")
     throw error
   }
 }
 
-function lacking(commands: readonly string[], base: string, keys: readonly string[] = []): PermissionError {
+function keyRule({ access, base }: Wanted): string {
+  return access === "read" ? `%R~${base}*` : `~${base}*`
+}
+
+function lacking(commands: readonly string[], wanted: Wanted, keys: readonly string[] = []): PermissionError {
+  const { access, base } = wanted
   const names = commands.map((name) => name.toLowerCase())
   const what = [
-    ...(keys.length > 0 ? ["use its keys"] : []),
+    ...(keys.length > 0 ? [access === "read" ? "read its keys" : "use its keys"] : []),
     ...(names.length > 0 ? [`run ${names.join(", ")}`] : []),
   ]
-  const rule = [...names.map((name) => `+${name}`), `~${base}*`, `&${base}*`].join(" ")
+  const places = access === "read" ? "keys" : "keys and channels"
+  const channels = access === "read" ? [] : [`&${base}*`]
+  const rule = [...names.map((name) => `+${name}`), keyRule(wanted), ...channels].join(" ")
   return new PermissionError(
-    `the Redis user may not ${what.join(" nor ")}, here on keys and channels "${base}*"; add to its ACL: ${rule}`,
+    `the Redis user may not ${what.join(" nor ")}, here on ${places} "${base}*"; add to its ACL: ${rule}`,
     [...keys, ...names],
   )
 }

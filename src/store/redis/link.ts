@@ -13,9 +13,12 @@ export interface Ending {
   readonly refused?: true
 }
 
+/** A command that is harmless on a key that never exists. */
+export type Probe = readonly [command: "del" | "get", key: string]
+
 export interface LinkListeners {
-  /** A key that never exists. */
-  readonly probeKey: string
+  /** What the server is asked before it counts as up. */
+  readonly probe: Probe
   /** The server has answered: commands can be sent. */
   up(): void
   /** Called once, for whatever reason, also when it was never up. */
@@ -108,12 +111,13 @@ export class Link {
   }
 
   /**
-   * `ready` is not enough: a server that loads its data, or an older ioredis before AUTH is answered, is ready too. The
-   * probe deletes a key that does not exist, since a replica answers everything but a write.
+   * `ready` is not enough: a server that loads its data, or an older ioredis before AUTH is answered, is ready too. Who
+   * wants to write deletes a key that does not exist, since a replica answers everything but a write.
    */
   async #probe(): Promise<void> {
     try {
-      await this.#call("del", [this.#on.probeKey], openingMs, "probe")
+      const [command, key] = this.#on.probe
+      await this.#call(command, [key], openingMs, "probe")
     } catch (error) {
       if (this.#state !== "opening") return
       if (isPassing(error) && !besideTheQuestion.has(error.code)) {
@@ -196,7 +200,7 @@ export class Link {
   }
 }
 
-/** Answers to the probe that say nothing about whether the server can be written to: no permission, another's slot. */
+/** Answers to the probe that say nothing about whether the server can serve us: no permission, another's slot. */
 const besideTheQuestion = new Set(["NOPERM", "MOVED", "ASK", "CLUSTERDOWN", "TRYAGAIN"])
 
 /** Over before long, on this very socket: loading, a busy script, a replica without its master. */

@@ -1,11 +1,11 @@
 import { sleep, systemClock } from "../../model/clock.ts"
 import { ConnectionError, TaskoraError } from "../../model/errors.ts"
-import type { Reply, ScriptSource, ServerInfo, Store, StoreListeners, StreamChunk } from "../store.ts"
+import type { Access, Reply, ScriptSource, ServerInfo, Store, StoreListeners, StreamChunk } from "../store.ts"
 import { Connection } from "./connection.ts"
 import { ReplyError } from "./failures.ts"
 import { checkServer } from "./fitness.ts"
 import { Interrupt } from "./interrupt.ts"
-import type { Ending } from "./link.ts"
+import type { Ending, Probe } from "./link.ts"
 import { StreamReading } from "./reading.ts"
 import { Subscriptions } from "./subscriptions.ts"
 import { placeText, type Target } from "./target.ts"
@@ -22,6 +22,7 @@ export interface RedisStoreOptions {
   /** What every key and channel begins with: `[prefix:]taskora:`. */
   readonly base: string
   readonly instance: string
+  readonly access: Access
 }
 
 export class RedisStore implements Store {
@@ -37,6 +38,8 @@ export class RedisStore implements Store {
   readonly #interruptWait: Interrupt
   readonly #readKey: string
   readonly #waitKey: string
+  /** The commands that run scripts. With those of a reader, the server refuses a script that would write. */
+  readonly #evaluate: { readonly sha: string; readonly text: string }
   #server: Pick<ServerInfo, "product" | "version"> | undefined
   #connecting: Promise<void> | undefined
   #closing: Promise<void> | undefined
@@ -47,22 +50,24 @@ export class RedisStore implements Store {
   constructor(options: RedisStoreOptions, listeners: StoreListeners) {
     this.#options = options
     this.#listeners = listeners
-    const { target } = options
+    const { target, access } = options
     const control = `${options.base}control:${options.instance}`
-    const probeKey = `${control}:probe`
+    const probe: Probe = [access === "read" ? "get" : "del", `${control}:probe`]
+    this.#evaluate =
+      access === "read" ? { sha: "evalsha_ro", text: "eval_ro" } : { sha: "evalsha", text: "eval" }
     this.#readKey = `${control}:read`
     this.#waitKey = `${control}:wait`
     this.#commands = new Connection(target, {
       role: "commands",
-      probeKey,
+      probe,
       up: () => this.#server && listeners.back(),
       lost: (ending) => this.#lost(ending),
     })
-    this.#blocking = new Connection(target, { role: "blocking", probeKey })
-    this.#reader = new Connection(target, { role: "reader", probeKey })
+    this.#blocking = new Connection(target, { role: "blocking", probe })
+    this.#reader = new Connection(target, { role: "reader", probe })
     this.#subscriptions = new Subscriptions(target, {
       role: "subscriber",
-      probeKey,
+      probe,
       message: (channel, text) => listeners.message(channel, text),
     })
     this.#interruptRead = new Interrupt((number) =>
@@ -87,7 +92,7 @@ export class RedisStore implements Store {
       if (failure) throw this.#unreachable(failure)
       this.#server ??= await checkServer(
         (command, args, what) => this.#commands.send(command, args, answerMs, what),
-        this.#options.base,
+        this.#options,
       )
     } catch (error) {
       // Whoever never had a server is not kept alive by looking for one.
@@ -103,7 +108,7 @@ export class RedisStore implements Store {
   ): Promise<Reply> {
     const rest = [keys.length, ...keys, ...args]
     const what = `script "${script.name}"`
-    const call = () => this.#commands.send("evalsha", [script.sha, ...rest], answerMs, what)
+    const call = () => this.#commands.send(this.#evaluate.sha, [script.sha, ...rest], answerMs, what)
     try {
       return await call()
     } catch (error) {
@@ -119,7 +124,7 @@ export class RedisStore implements Store {
         if (!isUnknownScript(error)) throw error
       }
     }
-    const loaded = this.#commands.send("eval", [script.text, ...rest], answerMs, what)
+    const loaded = this.#commands.send(this.#evaluate.text, [script.text, ...rest], answerMs, what)
     // Whether it worked is for the caller to see; the others only wait for its end.
     const ended = loaded.then(
       () => {},
@@ -209,9 +214,12 @@ export class RedisStore implements Store {
   #unreachable({ message, code, refused }: Ending): Error {
     if (this.#closing) return new TaskoraError("the store has been closed", "CLOSED")
     if (code === "WRONGPASS" || code === "NOAUTH") {
-      return new ConnectionError(`Redis at ${this.#place} refused the user or password: ${message}`)
+      return new ConnectionError(`Redis at ${this.#place} refused the user or password: ${message}`, {
+        refused: true,
+      })
     }
-    if (refused) return new ConnectionError(`Redis at ${this.#place} refused the connection: ${message}`)
+    if (refused)
+      return new ConnectionError(`Redis at ${this.#place} refused the connection: ${message}`, { refused })
     return new ConnectionError(`cannot reach Redis at ${this.#place}: ${message}`)
   }
 }

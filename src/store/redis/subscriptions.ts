@@ -12,7 +12,7 @@ export class Subscriptions {
   readonly #connection: Connection
   #heartbeat: Timer
 
-  constructor(target: Target, options: Pick<ConnectionOptions, "role" | "probeKey" | "message">) {
+  constructor(target: Target, options: Pick<ConnectionOptions, "role" | "probe" | "message">) {
     this.#connection = new Connection(target, { ...options, up: () => this.#resume() })
   }
 
