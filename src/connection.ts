@@ -59,7 +59,7 @@ export class Connection {
     try {
       await link.connect()
       const wire = await link.run(scripts.greet, link.shared, { wire: wireVersion })
-      if (wire !== wireVersion) throw otherVersion(wire)
+      checkWire(wire)
     } catch (error) {
       throw storeFailure(error)
     }
@@ -90,8 +90,10 @@ export class Connection {
   }
 }
 
-function otherVersion(wire: string): TaskoraError {
-  return new TaskoraError(
+/** `wire`: what the store says, "" where nobody has written yet. @throws TaskoraError (`STORE`) */
+export function checkWire(wire: string): void {
+  if (wire === "" || wire === wireVersion) return
+  throw new TaskoraError(
     `the store was written by a Taskora of wire version ${wire}, this one speaks ${wireVersion}; use another prefix, or the matching release`,
     "STORE",
   )

@@ -55,7 +55,8 @@ export function makeSource(
   }
 }
 
-function serverOf(link: Link): ReturnType<Source["server"]> {
+/** Where the store is, for observers. */
+export function serverOf(link: Link): ReturnType<Source["server"]> {
   const { address, port } = link.describe()
   return { ...(address === undefined ? {} : { address }), ...(port === undefined ? {} : { port }) }
 }

@@ -4,7 +4,7 @@ import type { CounterReader } from "./counter.ts"
 import { createFamilies, type Families } from "./families.ts"
 import type { HistogramReader, RecordListener } from "./histogram.ts"
 import { ProcessMeasures } from "./process.ts"
-import { type Readings, readProcess, readQueue } from "./readings.ts"
+import { firstByName, Readings, readBuild, readProcess, readQueue } from "./readings.ts"
 import { Recorder } from "./recorder.ts"
 import { Runtime } from "./runtime.ts"
 import { Tasks } from "./tasks.ts"
@@ -16,10 +16,13 @@ export interface MeasureSettings {
   readonly taskLimit?: number
 }
 
-/** The numbers of one app. They live once, however many observers show them. */
+/**
+ * The numbers of one app. They live once, however many observers show them. Of a source that has no app, only what is
+ * read from the store is shown: counters that nobody feeds would say 0 for what happened elsewhere.
+ */
 export class Measure {
   readonly source: Source
-  readonly runtime = new Runtime()
+  readonly runtime: Pick<Runtime, "start" | "stop" | "read">
   readonly #listeners: RecordListener[] = []
   readonly #families: Families
   readonly #tasks: Tasks
@@ -30,6 +33,7 @@ export class Measure {
 
   constructor(source: Source) {
     this.source = source
+    this.runtime = source.clusterOnly ? noRuntime : new Runtime()
     this.#families = createFamilies({ now: () => source.clock.now(), listeners: this.#listeners })
     this.#tasks = new Tasks(this.#families)
     this.#process = new ProcessMeasures(this.#families)
@@ -38,11 +42,11 @@ export class Measure {
   }
 
   get counters(): readonly CounterReader[] {
-    return this.#families.allCounters
+    return this.source.clusterOnly ? [] : this.#families.allCounters
   }
 
   get histograms(): readonly HistogramReader[] {
-    return this.#families.allHistograms
+    return this.source.clusterOnly ? [] : this.#families.allHistograms
   }
 
   /**
@@ -50,6 +54,7 @@ export class Measure {
    * nothing, or every transition would count once per observer.
    */
   join(observer: Observer): Recorder | undefined {
+    if (this.source.clusterOnly) return undefined
     // Its errors begin at 0.
     this.#process.observerErrors.get(observer.name)
     this.#feeder ??= observer
@@ -82,6 +87,7 @@ export class Measure {
 
   /** Gauges that this process knows of itself, those of the runtime apart. */
   readProcess(): Readings {
+    if (this.source.clusterOnly) return readBuild(this.source)
     const started = this.#process.workerStarts.value > 0
     return readProcess(this.source, this.#tasks, started)
   }
@@ -89,7 +95,11 @@ export class Measure {
   /** Cluster-wide numbers; undefined when the store does not answer in time. */
   async readQueue(timeoutMs: number): Promise<Readings | undefined> {
     const snapshot = await this.source.queue(timeoutMs)
-    return snapshot === undefined ? undefined : readQueue(snapshot, this.#tasks)
+    if (snapshot === undefined) return undefined
+    const labelOf = this.source.clusterOnly
+      ? firstByName(snapshot, this.#tasks.limit)
+      : (task: string) => this.#tasks.foreignLabel(task)
+    return readQueue(snapshot, labelOf)
   }
 
   #agree(setting: string, value: unknown): void {
@@ -103,6 +113,8 @@ export class Measure {
     this.#settings.set(setting, wanted)
   }
 }
+
+const noRuntime: Measure["runtime"] = { start() {}, stop() {}, read: () => new Readings() }
 
 const bySource = new WeakMap<Source, Measure>()
 

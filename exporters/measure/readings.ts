@@ -20,8 +20,7 @@ export class Readings {
 
 /** What this process knows of itself. */
 export function readProcess(source: Source, tasks: Tasks, workersStarted: boolean): Readings {
-  const readings = new Readings()
-  readings.add(gauges.buildInfo, [source.version, source.adapter], 1)
+  const readings = readBuild(source)
   if (workersStarted) readings.add(gauges.workerStart, [], source.startedAt / 1000)
   for (const facts of source.tasks()) {
     const { label } = tasks.get(facts.name)
@@ -57,11 +56,35 @@ function readSlots(source: Source, tasks: Tasks, readings: Readings): void {
   }
 }
 
+/** What is known of a process that has no app. */
+export function readBuild(source: Source): Readings {
+  const readings = new Readings()
+  readings.add(gauges.buildInfo, [source.version, source.adapter], 1)
+  return readings
+}
+
+/** The label of a task that only the store spoke of. */
+export type LabelOf = (task: string) => string
+
+/**
+ * The first tasks by name keep theirs. It depends on nothing but the tasks that there are, so that two readers agree, and
+ * one that was started anew with what it said before.
+ */
+export function firstByName(snapshot: QueueSnapshot, limit: number): LabelOf {
+  const names = snapshot.tasks.map(({ task }) => task).filter((task) => task !== other)
+  const kept = new Set(names.sort().slice(0, limit))
+  return (task) => (kept.has(task) ? task : other)
+}
+
 /** What the store said of the whole cluster. */
-export function readQueue(snapshot: QueueSnapshot, tasks: Tasks): Readings {
+export function readQueue(snapshot: QueueSnapshot, labelOf: LabelOf): Readings {
   const readings = new Readings()
   readings.add(gauges.workers, [], snapshot.workers)
-  const queues = mergeUnlabelled(snapshot.tasks, tasks)
+  for (const { task, info } of snapshot.tasks) {
+    if (info === undefined || labelOf(task) === other) continue
+    readings.add(gauges.taskInfo, [task, info.owner ?? "", info.runbook ?? ""], 1)
+  }
+  const queues = mergeUnlabelled(snapshot.tasks, labelOf)
   const states = gauges.queueJobs.attributes[1].values
   const transitions = counters.clusterTransitions.attributes[1].values
   for (const queue of queues) {
@@ -76,10 +99,10 @@ export function readQueue(snapshot: QueueSnapshot, tasks: Tasks): Readings {
 }
 
 /** Tasks beyond the limit become one. */
-function mergeUnlabelled(queues: readonly TaskQueue[], tasks: Tasks): readonly TaskQueue[] {
+function mergeUnlabelled(queues: readonly TaskQueue[], labelOf: LabelOf): readonly TaskQueue[] {
   const labelled: TaskQueue[] = []
   const rest: TaskQueue[] = []
-  for (const queue of queues) (tasks.foreignLabel(queue.task) === other ? rest : labelled).push(queue)
+  for (const queue of queues) (labelOf(queue.task) === other ? rest : labelled).push(queue)
   return rest.length === 0 ? labelled : [...labelled, rest.reduce(merge, emptyQueue())]
 }
 

@@ -6,16 +6,18 @@ import {
   transitionNames,
 } from "../model/observer.ts"
 import type { Core } from "../store/core.ts"
-import type { CountReply } from "../store/replies.ts"
+import type { CountReply, RosterReply } from "../store/replies.ts"
 import { scripts } from "../store/scripts.ts"
 
 const freshMs = 1000
 const tasksAtOnce = 100
 
-export function countTask(core: Core, task: string): Promise<CountReply> {
+export function countTask(core: Linked, task: string): Promise<CountReply> {
   const keys = core.link.keys(task)
   return core.link.run(scripts.count, keys, { base: keys.base }, transitionNames)
 }
+
+type Linked = Pick<Core, "link">
 
 /**
  * The read of all queues that telemetry shares: one at a time, kept for a second. Counters never fall while their epoch
@@ -27,8 +29,9 @@ export class QueueRead {
   private readonly highest = new Map<string, { readonly epoch: string; readonly values: number[] }>()
 
   constructor(
-    private readonly core: Core,
-    private readonly tasks: () => readonly string[],
+    private readonly core: Linked,
+    /** Which tasks are read: an app's own, or those of the roster. */
+    private readonly tasks: (roster: RosterReply) => readonly string[],
   ) {}
 
   /** Undefined when the store did not answer in time, or not at all. */
@@ -51,7 +54,7 @@ export class QueueRead {
     const { link } = this.core
     const roster = await link.run(scripts.roster, link.shared, {})
     const workers = roster.workers.map((info) => JSON.parse(info) as { tasks: readonly string[] })
-    const names = this.tasks()
+    const names = this.tasks(roster)
     const tasks: TaskQueue[] = []
     for (let i = 0; i < names.length; i += tasksAtOnce) {
       const some = names.slice(i, i + tasksAtOnce)

@@ -1,4 +1,7 @@
 import type { Progress, StallAction, WorkerErrorKind } from "./events.ts"
+import type { QueueSnapshot } from "./queue-snapshot.ts"
+
+export { type QueueSnapshot, type TaskQueue, type TransitionName, transitionNames } from "./queue-snapshot.ts"
 
 /**
  * The one seam between the engine and telemetry. The engine imports neither OpenTelemetry nor prom-client; it calls
@@ -229,6 +232,8 @@ export interface Source {
   connected(): boolean
   /** True when workers run, or when the app has none to run and is connected. */
   ready(): boolean
+  /** True where there is no app: only what is read from the store is known, of every task in it. */
+  readonly clusterOnly?: true
   /** One read of the whole queue for everybody: single flight, at most 1 s old; undefined if the store did not answer within `timeoutMs`. */
   queue(timeoutMs: number): Promise<QueueSnapshot | undefined>
 }
@@ -257,42 +262,3 @@ export interface SlotUse {
   /** Held by handlers that go on after their attempt was settled. */
   readonly abandoned: number
 }
-
-export interface QueueSnapshot {
-  /** Server time of the read. */
-  readonly at: number
-  readonly tasks: readonly TaskQueue[]
-  /** Live worker processes in the cluster. */
-  readonly workers: number
-}
-
-export interface TaskQueue {
-  readonly task: string
-  readonly waiting: number
-  readonly delayed: number
-  readonly active: number
-  /** When the oldest job that could run became eligible, ms since the epoch; 0 when there is none. */
-  readonly oldestAt: number
-  /** Live worker processes that run this task. */
-  readonly workers: number
-  /** Every transition ever made, by kind: the counters of `:stats`. */
-  readonly transitions: Readonly<Record<TransitionName, number>>
-}
-
-/** The kinds of transition that `:stats` counts, in the order in which they are shown. */
-export const transitionNames = [
-  "dispatched",
-  "started",
-  "completed",
-  "failed",
-  "attempts_failed",
-  "retried",
-  "stalled_recovered",
-  "stalled_failed",
-  "cancelled_waiting",
-  "cancelled_delayed",
-  "cancelled_active",
-  "released",
-  "promoted",
-] as const
-export type TransitionName = (typeof transitionNames)[number]
