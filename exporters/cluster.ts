@@ -66,7 +66,7 @@ class ClusterExporter {
     )
     const listeners = {
       lost: (error: Error) => report(`${error.message}; trying again`),
-      back: () => report("connected again"),
+      back: () => report("connected to the store"),
     }
     this.#cluster = new Cluster(adapter, { observers: this.#observers, listeners })
     this.#observers.source(this.#cluster.source)
