@@ -67,7 +67,8 @@ export class Histogram {
     this.sum += value * times
     if (trace?.sampled === true) this.#exemplify(bucket, value, trace)
     if (this.#overflows !== undefined) this.#overflows.value += times
-    for (const listener of family.context.listeners) listener(this, value, times)
+    const { listeners } = family.context
+    for (let i = 0; i < listeners.length; i++) listeners[i]!(this, value, times)
   }
 
   #exemplify(bucket: number, value: number, trace: TracePoint): void {

@@ -25,11 +25,15 @@ export class Recorder {
   storeCall<T>(call: StoreCall, run: () => Promise<T>): Promise<T> {
     if (call.blocking) return run()
     const startedAt = this.#clock.monotonic()
-    const record = () =>
-      this.#process.storeCalls.get(call.script).record((this.#clock.monotonic() - startedAt) / 1000)
+    const record = () => this.called(call, (this.#clock.monotonic() - startedAt) / 1000)
     const answer = run()
     // Whether it failed is the caller's concern: a call that failed took its time too.
     answer.then(record, record)
     return answer
+  }
+
+  /** A call was answered that somebody else timed. */
+  called({ script }: StoreCall, seconds: number): void {
+    this.#process.storeCalls.get(script).record(seconds)
   }
 }

@@ -1,4 +1,5 @@
 export { opentelemetry } from "./opentelemetry.ts"
 export type { CaptureOptions, OpenTelemetryOptions, Redact } from "./options.ts"
+export { metricProducer } from "./producer.ts"
 export { startTelemetry, type Telemetry } from "./start.ts"
 export type { TelemetryOptions } from "./start-options.ts"

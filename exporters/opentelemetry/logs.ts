@@ -6,8 +6,10 @@ import type { Redact } from "./options.ts"
 type Line = Extract<Transition, { kind: "log" }>
 
 /** The part of OpenTelemetry's Logs API that is used. Its package is optional, and newer than the oldest API we work with. */
-interface LogsApi {
+export interface LogsApi {
   getLogger(name: string, version?: string): { emit(record: object): void }
+  setGlobalLoggerProvider(provider: object): object
+  disable(): void
 }
 
 /** As in the error log. */

@@ -1,108 +1,135 @@
-import { type Attributes, type Histogram, type Meter, ROOT_CONTEXT } from "@opentelemetry/api"
 import type { StoreCall, Transition } from "../../src/model/observer.ts"
 import { messagingInstruments } from "../catalogue/messaging.ts"
 import { other, type ValuesOf } from "../catalogue.ts"
 import { type Counter, CounterFamily, type CounterReader } from "../measure/counter.ts"
 import { Limited } from "../measure/families.ts"
+import {
+  type Histogram,
+  HistogramFamily,
+  type HistogramReader,
+  type RecordListener,
+} from "../measure/histogram.ts"
 import { errorType, systemName } from "./conventions.ts"
-import { createHistogram } from "./histograms.ts"
-import { attributesOf } from "./tally.ts"
 
-const labels = messagingInstruments.sent.attributes
+type Labels = typeof messagingInstruments.sent.attributes
+type Operation = "send" | "process" | "settle"
 
-/** Label sets, those with error classes included; the SDK silently loses labels beyond its own limit. */
-const seriesLimit = 1500
+export interface MessagingSettings {
+  readonly buckets: Readonly<Record<string, readonly number[]>>
+  /** Tasks with a label of their own. */
+  readonly taskLimit: number
+}
+
+/** Pairs of a task's operation and a class of errors with a label of their own. */
+const errorPairLimit = 900
 
 /** The reasons of a rejection that stand for a dispatch which went out, or would have. */
 const sendFailures: ReadonlySet<string> = new Set(["connection", "store_full", "unconfirmed"])
 
-type Operation = "send" | "process" | "settle"
-
-/** One label set, resolved once. */
-interface Series {
-  readonly values: ValuesOf<typeof labels>
-  readonly attributes: Attributes
-  counter?: Counter
-}
-
 /** The instruments of the messaging conventions, kept apart from the catalogue's: only this binding has them. */
 export class MessagingMeasures {
+  /** Hear of every record of the two histograms. */
+  readonly listeners: RecordListener[] = []
   readonly #sent = new CounterFamily(messagingInstruments.sent)
   readonly #consumed = new CounterFamily(messagingInstruments.consumed)
-  readonly #series: Limited<Series>
-  #operation: Histogram | undefined
-  #process: Histogram | undefined
+  readonly #operation: HistogramFamily<Labels>
+  readonly #process: HistogramFamily<Labels>
+  readonly #tasks: Limited<TaskSeries>
+  #errorPairs = 0
 
-  constructor(constant: Attributes) {
-    this.#series = new Limited(seriesLimit, (key) => {
-      const [operation = other, task = other, error = ""] = key.split("\0")
-      const values = [systemName, operation, task, error] as const
-      return { values, attributes: attributesOf(labels, values, constant) }
-    })
+  constructor({ buckets, taskLimit }: MessagingSettings) {
+    // No exemplars are kept here, so no time is ever asked for.
+    const context = { now: () => 0, listeners: this.listeners }
+    this.#operation = new HistogramFamily(messagingInstruments.operation, context)
+    this.#process = new HistogramFamily(messagingInstruments.process, context)
+    for (const family of [this.#operation, this.#process]) {
+      const bounds = buckets[family.instrument.name]
+      if (bounds) family.rebucket(bounds)
+    }
+    this.#tasks = new Limited(taskLimit, (task) => new TaskSeries(task))
   }
 
   get counters(): readonly CounterReader[] {
     return [this.#sent, this.#consumed]
   }
 
-  bind(meter: Meter | undefined) {
-    this.#operation = meter && createHistogram(meter, messagingInstruments.operation)
-    this.#process = meter && createHistogram(meter, messagingInstruments.process)
+  get histograms(): readonly HistogramReader[] {
+    return [this.#operation, this.#process]
   }
 
   transition(transition: Transition) {
     switch (transition.kind) {
-      case "dispatched":
-        return this.#count(this.#sent, this.#of("send", transition.dispatch.task), transition.stored)
-      case "rejected": {
-        const { dispatch, reason, count, error } = transition
-        if (!sendFailures.has(reason)) return
-        return this.#count(this.#sent, this.#of("send", dispatch.task, errorType(error.name)), count)
+      case "active": {
+        const series = this.#tasks.get(transition.attempt.task)
+        series.consumed ??= this.#consumed.child(...series.values("process"))
+        return series.consumed.add()
       }
-      case "active":
-        return this.#count(this.#consumed, this.#of("process", transition.attempt.task), 1)
-      case "failed":
-        return this.#processed(transition, errorType(transition.errorType))
       case "completed":
       case "cancelled":
       case "released":
-      case "lost":
-        return this.#processed(transition)
+      case "lost": {
+        const series = this.#tasks.get(transition.attempt.task)
+        series.process ??= this.#process.child(...series.values("process"))
+        return series.process.record(transition.durationMs / 1000)
+      }
+      case "failed": {
+        const values = this.#failed("process", transition.attempt.task, transition.errorType)
+        return this.#process.child(...values).record(transition.durationMs / 1000)
+      }
+      case "dispatched": {
+        const series = this.#tasks.get(transition.dispatch.task)
+        series.sent ??= this.#sent.child(...series.values("send"))
+        return series.sent.add(transition.stored)
+      }
+      case "rejected": {
+        const { dispatch, reason, count, error } = transition
+        if (!sendFailures.has(reason)) return
+        return this.#sent.child(...this.#failed("send", dispatch.task, error.name)).add(count)
+      }
     }
   }
 
-  /** Times calls that send or settle; others belong to no job, or are idle waits. */
-  storeCall<T>(call: StoreCall, run: () => Promise<T>): Promise<T> {
-    const { task } = call
-    const operation = this.#operation
-    if (operation === undefined || task === undefined || call.blocking) return run()
-    const name = call.script === "enqueue" ? "send" : "settle"
-    const startedAt = performance.now()
-    const record = (error?: string) => {
-      const seconds = (performance.now() - startedAt) / 1000
-      operation.record(seconds, this.#of(name, task, error).attributes, ROOT_CONTEXT)
+  /** A call to the store was answered. Counted are those that send or settle; others belong to no job. */
+  called({ script, task }: StoreCall, seconds: number, failure: { readonly error: unknown } | undefined) {
+    if (task === undefined) return
+    const operation = script === "enqueue" ? "send" : "settle"
+    if (failure !== undefined) {
+      const name = failure.error instanceof Error ? failure.error.name : ""
+      return this.#operation.child(...this.#failed(operation, task, name)).record(seconds)
     }
-    const answer = run()
-    answer.then(
-      () => record(),
-      // Handled here for its class only: the caller has the rejection itself.
-      (error) => record(errorType(error instanceof Error ? error.name : "")),
-    )
-    return answer
+    const series = this.#tasks.get(task)
+    series[operation] ??= this.#operation.child(...series.values(operation))
+    series[operation].record(seconds)
   }
 
-  #processed({ attempt, durationMs }: Extract<Transition, { durationMs: number }>, error?: string) {
-    const process = this.#process
-    if (process === undefined) return
-    process.record(durationMs / 1000, this.#of("process", attempt.task, error).attributes, ROOT_CONTEXT)
+  #failed(operation: Operation, task: string, className: string): ValuesOf<Labels> {
+    const series = this.#tasks.get(task)
+    const type = errorType(className)
+    const pair = `${operation}\0${type}`
+    if (!series.failures.has(pair)) {
+      if (this.#errorPairs >= errorPairLimit) return series.values(operation, other)
+      this.#errorPairs++
+      series.failures.add(pair)
+    }
+    return series.values(operation, type)
+  }
+}
+
+/** What one task's label has counted so far, resolved once. A series begins with its first record. */
+class TaskSeries {
+  sent: Counter | undefined
+  consumed: Counter | undefined
+  process: Histogram | undefined
+  send: Histogram | undefined
+  settle: Histogram | undefined
+  readonly failures = new Set<string>()
+  readonly #task: string
+
+  constructor(task: string) {
+    this.#task = task
   }
 
-  #count(family: CounterFamily<typeof labels>, series: Series, amount: number) {
-    series.counter ??= family.child(...series.values)
-    series.counter.add(amount)
-  }
-
-  #of(operation: Operation, task: string, error = ""): Series {
-    return this.#series.get(`${operation}\0${task}\0${error}`)
+  values(operation: Operation, error = ""): ValuesOf<Labels> {
+    return [systemName, operation, this.#task, error]
   }
 }

@@ -2,6 +2,8 @@ import type { MeterProvider, TracerProvider } from "@opentelemetry/api"
 import { type Duration, durationMs, show } from "../../src/model/duration.ts"
 import { TaskoraError } from "../../src/model/errors.ts"
 import type { TraceRelation } from "../../src/model/observer.ts"
+import { checkBuckets } from "../buckets.ts"
+import { histograms, messagingInstruments } from "../catalogue.ts"
 import { checkOptionNames } from "../options.ts"
 import type { ErrorCapture } from "./failure.ts"
 
@@ -40,6 +42,13 @@ export interface OpenTelemetryOptions {
   readonly metrics?: boolean
   /** Read queue gauges from the store at each collection. Default true; false where a cluster exporter runs. */
   readonly queueGauges?: boolean
+  /**
+   * Bounds of buckets by the name of a histogram, in its unit, rising. Where metrics are recorded through a meter they
+   * are advice, and a View goes before them. Observers of one app share their numbers: give all the same.
+   */
+  readonly buckets?: Readonly<Record<string, readonly number[]>>
+  /** Tasks that get a label of their own; further ones share `_OTHER`. Default 300. */
+  readonly taskLimit?: number
   /** Make spans. Default true; without them the context of dispatches still travels. */
   readonly traces?: boolean
 }
@@ -54,6 +63,8 @@ export interface ResolvedOptions {
   readonly capture: { readonly errors: ErrorCapture; readonly data: Redact | undefined }
   readonly metrics: boolean
   readonly queueGauges: boolean
+  readonly buckets: Readonly<Record<string, readonly number[]>>
+  readonly taskLimit: number | undefined
   readonly traces: boolean
 }
 
@@ -67,7 +78,19 @@ const defaults = Object.freeze({
   traces: true,
 }) satisfies OpenTelemetryOptions
 
-const optionNames = [...Object.keys(defaults), "tracerProvider", "meterProvider", "capture"]
+const optionNames = [
+  ...Object.keys(defaults),
+  "tracerProvider",
+  "meterProvider",
+  "capture",
+  "buckets",
+  "taskLimit",
+]
+const histogramNames = [
+  ...Object.values(histograms),
+  messagingInstruments.operation,
+  messagingInstruments.process,
+].map(({ name }) => name)
 const relations: readonly unknown[] = ["auto", "parent", "link"] satisfies TraceRelation[]
 const where = "opentelemetry()"
 
@@ -79,6 +102,9 @@ export function resolveOptions(given: OpenTelemetryOptions = {}): ResolvedOption
     impossible("relation", options.relation, '"auto", "parent" or "link"')
   for (const name of ["batchCreates", "storeSpans", "metrics", "queueGauges", "traces"] as const)
     if (typeof options[name] !== "boolean") impossible(name, options[name], "true or false")
+  const { taskLimit } = options
+  if (taskLimit !== undefined && !(Number.isInteger(taskLimit) && taskLimit >= 1 && taskLimit <= 10_000))
+    impossible("taskLimit", taskLimit, "a whole number from 1 to 10000")
   return {
     tracerProvider: options.tracerProvider,
     meterProvider: options.meterProvider,
@@ -89,6 +115,8 @@ export function resolveOptions(given: OpenTelemetryOptions = {}): ResolvedOption
     capture: resolveCapture(options.capture),
     metrics: options.metrics,
     queueGauges: options.queueGauges,
+    buckets: checkBuckets(options.buckets ?? {}, histogramNames, where),
+    taskLimit,
     traces: options.traces,
   }
 }

@@ -1,5 +1,4 @@
 import { TraceFlags } from "@opentelemetry/api"
-import type { PushMetricExporter } from "@opentelemetry/sdk-metrics"
 import type { ReadableSpan, SpanExporter, SpanProcessor } from "@opentelemetry/sdk-trace-base"
 
 /** Receives one line about telemetry that was lost. */
@@ -97,15 +96,23 @@ class CountingExporter implements SpanExporter {
   }
 }
 
-/** Says when metrics did not arrive. Nothing is lost by that: the next export carries the totals. */
-export function reportUndelivered(exporter: PushMetricExporter, report: Report) {
+/** What is exported by `Exporter.export()`, and what its answer is. */
+interface Exporter<Batch> {
+  export(batch: Batch, done: (result: { readonly code: number; readonly error?: Error }) => void): void
+}
+
+/** Says when something did not arrive. Of metrics nothing is lost by that: the next export carries the totals. */
+export function reportUndelivered<Batch>(
+  exporter: Exporter<Batch>,
+  { what, report }: { readonly what: string; readonly report: Report },
+) {
   const send = exporter.export.bind(exporter)
   let reportedAt = Number.NEGATIVE_INFINITY
   exporter.export = (batch, done) =>
     send(batch, (result) => {
       if (result.code !== 0 && performance.now() - reportedAt >= quietMs) {
         reportedAt = performance.now()
-        report(`metrics did not arrive: ${result.error?.message ?? "the export failed"}`)
+        report(`${what} did not arrive: ${result.error?.message ?? "the export failed"}`)
       }
       done(result)
     })

@@ -7,7 +7,7 @@ import type { Report } from "./reporting.ts"
 export interface TelemetryOptions {
   /** How the service is called in every trace and metric. Default: `OTEL_SERVICE_NAME`. */
   readonly serviceName?: string
-  /** Base URL of an OTLP/HTTP receiver; `/v1/traces` and `/v1/metrics` are appended. Default: `OTEL_EXPORTER_OTLP_ENDPOINT`, or `http://localhost:4318`. */
+  /** Base URL of an OTLP/HTTP receiver; `/v1/traces`, `/v1/metrics` and `/v1/logs` are appended. Default: `OTEL_EXPORTER_OTLP_ENDPOINT`, or `http://localhost:4318`. */
   readonly endpoint?: string
   /** Sent with every export, such as an API key. Default: `OTEL_EXPORTER_OTLP_HEADERS`. */
   readonly headers?: Readonly<Record<string, string>>
@@ -23,9 +23,10 @@ export interface TelemetryOptions {
 
 export interface ResolvedTelemetry {
   readonly serviceName: string | undefined
-  /** URLs of the two signals; undefined where the exporter's own variables rule. */
+  /** URLs of the signals; undefined where the exporter's own variables rule. */
   readonly tracesUrl: string | undefined
   readonly metricsUrl: string | undefined
+  readonly logsUrl: string | undefined
   readonly headers: Record<string, string> | undefined
   readonly attributes: Readonly<Record<string, string>>
   readonly metricIntervalMs: number
@@ -52,6 +53,7 @@ export function resolveTelemetry(options: TelemetryOptions, env: NodeJS.ProcessE
     serviceName: options.serviceName,
     tracesUrl: signalUrl(options.endpoint, "traces"),
     metricsUrl: signalUrl(options.endpoint, "metrics"),
+    logsUrl: signalUrl(options.endpoint, "logs"),
     headers: options.headers && { ...options.headers },
     attributes: options.attributes ?? {},
     metricIntervalMs: durationMs(interval, `${where}: metricInterval`, 1),
@@ -68,7 +70,7 @@ export function numberFrom(env: NodeJS.ProcessEnv, name: string): number | undef
   return Number.isFinite(value) ? value : undefined
 }
 
-function signalUrl(endpoint: string | undefined, signal: "traces" | "metrics"): string | undefined {
+function signalUrl(endpoint: string | undefined, signal: "traces" | "metrics" | "logs"): string | undefined {
   if (endpoint === undefined) return undefined
   const url = URL.canParse(endpoint) ? new URL(endpoint) : undefined
   if (url === undefined || !/^https?:$/.test(url.protocol))

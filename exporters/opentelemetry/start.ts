@@ -1,5 +1,6 @@
 import {
   context,
+  createNoopMeter,
   metrics,
   type ProxyTracerProvider,
   propagation,
@@ -21,7 +22,9 @@ export interface Telemetry {
 
 /**
  * Sets up OpenTelemetry's SDK for programs that have none: traces and metrics over OTLP/HTTP, the `OTEL_*` variables
- * honoured, flushed whenever an app with `opentelemetry()` closes.
+ * honoured, flushed whenever an app with `opentelemetry()` closes. Lines of `ctx.log` go there too where
+ * `@opentelemetry/sdk-logs` and `@opentelemetry/exporter-logs-otlp-http` are installed. Metrics are fetched through
+ * `metricProducer()`, unless `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE` asks for differences.
  *
  * ```ts
  * await startTelemetry({ serviceName: "mailer", endpoint: "http://localhost:4318" })
@@ -31,21 +34,23 @@ export interface Telemetry {
 export async function startTelemetry(options: TelemetryOptions = {}): Promise<Telemetry> {
   const resolved = resolveTelemetry(options, process.env)
   if (process.env.OTEL_SDK_DISABLED?.toLowerCase() === "true") return disabled
+  if (isTaken()) throw taken()
   const sdk = await createSdk(resolved, process.env)
-  if (!register(sdk)) {
-    await Promise.all([sdk.tracerProvider.shutdown(), sdk.meterProvider.shutdown()])
-    throw new TaskoraError(
-      "startTelemetry(): an OpenTelemetry SDK is registered already; leave startTelemetry() out, opentelemetry() uses that one",
-      "INVALID",
-    )
+  const providers = [sdk.tracerProvider, sdk.meterProvider, ...(sdk.logs ? [sdk.logs.provider] : [])]
+  // Somebody else may have come first meanwhile.
+  if (isTaken() || !register(sdk)) {
+    sdk.release()
+    await bounded("shutdown", () => providers.map((provider) => provider.shutdown()), resolved)
+    throw taken()
   }
-  const both = [sdk.tracerProvider, sdk.meterProvider]
-  const flush = () => bounded("flush", () => both.map((provider) => provider.forceFlush()), resolved)
+  const flush = () => bounded("flush", () => providers.map((provider) => provider.forceFlush()), resolved)
   const stopFlushing = beforeClosed(flush)
   let ended: Promise<void> | undefined
   const shutdown = async () => {
-    await bounded("shutdown", () => both.map((provider) => provider.shutdown()), resolved)
+    await bounded("shutdown", () => providers.map((provider) => provider.shutdown()), resolved)
     stopFlushing()
+    sdk.release()
+    sdk.logs?.disable()
     for (const api of [trace, metrics, context, propagation]) api.disable()
   }
   return {
@@ -59,10 +64,23 @@ export async function startTelemetry(options: TelemetryOptions = {}): Promise<Te
 
 const disabled: Telemetry = { async flush() {}, async shutdown() {} }
 
-/** False where somebody else's SDK is registered. */
-function register({ tracerProvider, meterProvider, propagator }: Sdk): boolean {
-  if (isTracing(trace.getTracerProvider()) || !metrics.setGlobalMeterProvider(meterProvider)) return false
+/** True where somebody else's SDK is registered. */
+function isTaken(): boolean {
+  return isTracing(trace.getTracerProvider()) || metrics.getMeter("taskora") !== createNoopMeter()
+}
+
+function taken(): TaskoraError {
+  return new TaskoraError(
+    "startTelemetry(): an OpenTelemetry SDK is registered already; leave startTelemetry() out, opentelemetry() uses that one",
+    "INVALID",
+  )
+}
+
+/** False where it could not be. */
+function register({ tracerProvider, meterProvider, logs, propagator }: Sdk): boolean {
+  if (!metrics.setGlobalMeterProvider(meterProvider)) return false
   tracerProvider.register(propagator === undefined ? {} : { propagator })
+  logs?.register()
   return true
 }
 

@@ -4,7 +4,7 @@ import { gauges, type Instrument } from "../catalogue.ts"
 import type { CounterReader } from "../measure/counter.ts"
 import type { Readings } from "../measure/readings.ts"
 
-interface Series {
+export interface Series {
   readonly attributes: Attributes
   value: number
 }
@@ -15,6 +15,10 @@ interface Series {
  */
 export class Tally {
   readonly #byInstrument = new Map<Instrument, Map<string, Series>>()
+
+  get byInstrument(): ReadonlyMap<Instrument, ReadonlyMap<string, Series>> {
+    return this.#byInstrument
+  }
 
   counters(readers: readonly CounterReader[], constant: Attributes) {
     for (const { instrument, children } of readers)
@@ -33,11 +37,6 @@ export class Tally {
   include(other: Tally) {
     for (const [instrument, all] of other.#byInstrument)
       for (const [key, { attributes, value }] of all) this.#merge(instrument, key, attributes, value)
-  }
-
-  each(tell: (instrument: Instrument, value: number, attributes: Attributes) => void) {
-    for (const [instrument, all] of this.#byInstrument)
-      for (const { attributes, value } of all.values()) tell(instrument, value, attributes)
   }
 
   #add(instrument: Instrument, values: readonly string[], constant: Attributes, value: number) {

@@ -1,4 +1,5 @@
 import { checkNames, invalid } from "../../src/model/options.ts"
+import { checkBuckets } from "../buckets.ts"
 import { histograms, instruments, prometheusLabel } from "../catalogue.ts"
 
 export interface PrometheusOptions {
@@ -42,6 +43,8 @@ const defaults: ResolvedOptions = Object.freeze({
   taskLimit: undefined,
 })
 
+const histogramNames = Object.values(histograms).map((histogram) => histogram.name)
+
 /** Throws a TaskoraError (`INVALID`) that names the option, its value, and what would do. */
 export function resolveOptions(options: PrometheusOptions): ResolvedOptions {
   checkNames(options, Object.keys(defaults), "the options of prometheus()")
@@ -68,7 +71,7 @@ export function resolveOptions(options: PrometheusOptions): ResolvedOptions {
   )
   check(taskLimit === undefined || isWhole(taskLimit, 1, 10_000), "taskLimit", taskLimit, "1 to 10000")
   checkLabels(resolved.labels)
-  checkBuckets(resolved.buckets)
+  checkBuckets(resolved.buckets, histogramNames, "prometheus()")
   return Object.freeze(resolved)
 }
 
@@ -86,19 +89,6 @@ function checkLabels(labels: Readonly<Record<string, string>>): void {
     check(fits, `labels.${name}`, value, "a name of letters, digits and underscores, not beginning with two")
     check(!taken.has(name), `labels.${name}`, value, "a name that no metric of taskora uses itself")
     check(typeof value === "string", `labels.${name}`, value, "a string")
-  }
-}
-
-function checkBuckets(buckets: Readonly<Record<string, readonly number[]>>): void {
-  const names = Object.values(histograms).map((h) => h.name)
-  checkNames(buckets, names, 'option "buckets" of prometheus()')
-  for (const [name, bounds] of Object.entries(buckets)) {
-    const rising =
-      Array.isArray(bounds) &&
-      bounds.length > 0 &&
-      bounds.length <= 100 &&
-      bounds.every((b, i) => Number.isFinite(b) && (i === 0 || b > bounds[i - 1]!))
-    check(rising, `buckets.${name}`, bounds, "1 to 100 rising finite numbers")
   }
 }
 

@@ -82,7 +82,7 @@ describe("the packed package, installed in an empty project", () => {
     const entries = Object.keys(manifest.exports)
       .filter((entry) => !entry.endsWith(".json"))
       .map((entry) => `taskora${entry.slice(1)}`)
-    expect(entries).toHaveLength(5)
+    expect(entries).toHaveLength(6)
     const list = JSON.stringify(entries)
     const imported = program(
       "entries.mjs",
@@ -97,7 +97,15 @@ describe("the packed package, installed in an empty project", () => {
     expect(imported).toContain("memoryAdapter\n")
     expect(imported).toContain("redisAdapter\n")
     expect(imported).toContain("prometheus\n")
-    expect(imported).toContain("opentelemetry,startTelemetry\n")
+    expect(imported).toContain("metricProducer,opentelemetry,startTelemetry\n")
+    expect(imported).toContain("clusterExporter\n")
+  })
+
+  test("brings the command taskora, found by npx", () => {
+    const taskora = (...args: string[]) => run("npx", ["--no", "taskora", ...args], { cwd: project })
+    expect(taskora("--version")).toBe(`${manifest.version}\n`)
+    expect(taskora("exporter", "--help")).toContain("--redis URL")
+    expect(() => taskora("exporter", "--redis", "nowhere")).toThrow(/ended with 2\n[^]*--redis: the URL/)
   })
 
   test("says what is missing where wasmoon or the SDK are not installed", () => {

@@ -1,25 +1,43 @@
 import { metrics } from "@opentelemetry/api"
-import { type DataPoint, MeterProvider, type MetricData, MetricReader } from "@opentelemetry/sdk-metrics"
+import {
+  type DataPoint,
+  MeterProvider,
+  type MetricData,
+  type MetricProducer,
+  MetricReader,
+  type ScopeMetrics,
+} from "@opentelemetry/sdk-metrics"
 
 class ManualReader extends MetricReader {
   protected async onForceFlush() {}
   protected async onShutdown() {}
 }
 
+interface CollectorOptions {
+  readonly register?: boolean
+  readonly metricProducers?: readonly MetricProducer[]
+}
+
 /** A registered metrics SDK that is read by hand. */
 export class MetricCollector {
-  readonly #reader = new ManualReader()
-  readonly provider = new MeterProvider({ readers: [this.#reader] })
+  readonly #reader: ManualReader
+  readonly provider: MeterProvider
 
-  constructor({ register = true }: { register?: boolean } = {}) {
+  constructor({ register = true, metricProducers = [] }: CollectorOptions = {}) {
+    this.#reader = new ManualReader({ metricProducers: [...metricProducers] })
+    this.provider = new MeterProvider({ readers: [this.#reader] })
     if (register) metrics.setGlobalMeterProvider(this.provider)
+  }
+
+  async scopes(): Promise<ScopeMetrics[]> {
+    const { resourceMetrics, errors } = await this.#reader.collect()
+    if (errors.length > 0) throw new AggregateError(errors)
+    return resourceMetrics.scopeMetrics
   }
 
   /** What was collected, by instrument. */
   async collect(): Promise<Map<string, MetricData>> {
-    const { resourceMetrics, errors } = await this.#reader.collect()
-    if (errors.length > 0) throw new AggregateError(errors)
-    const all = resourceMetrics.scopeMetrics.flatMap((scope) => scope.metrics)
+    const all = (await this.scopes()).flatMap((scope) => scope.metrics)
     return new Map(all.map((metric) => [metric.descriptor.name, metric]))
   }
 

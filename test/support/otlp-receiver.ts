@@ -32,6 +32,7 @@ export interface OtlpSpan {
 
 export interface OtlpMetric {
   readonly name: string
+  readonly histogram?: { readonly aggregationTemporality: number; readonly dataPoints: readonly object[] }
   readonly sum?: { readonly dataPoints: readonly { readonly asDouble?: number; readonly asInt?: number }[] }
 }
 
@@ -47,13 +48,27 @@ interface MetricRequest {
   })[]
 }
 
+export interface OtlpLine {
+  readonly severityText: string
+  readonly body: { readonly stringValue?: string }
+  readonly traceId?: string
+  readonly attributes: readonly KeyValue[]
+}
+
+interface LogRequest {
+  readonly resourceLogs: readonly (OtlpResource & {
+    readonly scopeLogs: readonly { readonly logRecords: readonly OtlpLine[] }[]
+  })[]
+}
+
 /** How it answers: as it should, with an error that is not retried, or never. */
 export type Behaviour = "accept" | "refuse" | "hang"
 
-/** Receives traces and metrics over OTLP/HTTP in JSON, on a free port of the loopback interface. */
+/** Receives traces, metrics and logs over OTLP/HTTP in JSON, on a free port of the loopback interface. */
 export class OtlpReceiver {
   readonly spans: OtlpSpan[] = []
   readonly metrics: OtlpMetric[] = []
+  readonly lines: OtlpLine[] = []
   readonly resources: Record<string, string | number | boolean | undefined>[] = []
   readonly requests: { readonly path: string; readonly headers: IncomingMessage["headers"] }[] = []
   /** Of all requests, as they came. */
@@ -72,6 +87,7 @@ export class OtlpReceiver {
         if (this.behaviour === "refuse") return response.writeHead(400).end()
         if (path.endsWith("/v1/traces")) this.#traces(JSON.parse(body))
         else if (path.endsWith("/v1/metrics")) this.#metrics(JSON.parse(body))
+        else if (path.endsWith("/v1/logs")) this.#logs(JSON.parse(body))
         else return response.writeHead(404).end()
         response.writeHead(200, { "content-type": "application/json" }).end("{}")
       })
@@ -105,6 +121,13 @@ export class OtlpReceiver {
     for (const { resource, scopeSpans } of resourceSpans) {
       this.resources.push(attributes(resource.attributes))
       this.spans.push(...scopeSpans.flatMap((scope) => scope.spans))
+    }
+  }
+
+  #logs({ resourceLogs }: LogRequest) {
+    for (const { resource, scopeLogs } of resourceLogs) {
+      this.resources.push(attributes(resource.attributes))
+      this.lines.push(...scopeLogs.flatMap((scope) => scope.logRecords))
     }
   }
 

@@ -1,7 +1,8 @@
 import type { Histogram } from "@opentelemetry/sdk-metrics"
-import { afterEach, beforeEach, expect, test } from "vitest"
+import { afterEach, expect, test } from "vitest"
 import { instruments, prometheusLabel, prometheusName } from "../../exporters/catalogue.ts"
 import { opentelemetry } from "../../exporters/opentelemetry/index.ts"
+import { useProducer } from "../../exporters/opentelemetry/producer.ts"
 import { prometheus } from "../../exporters/prometheus.ts"
 import { untilAborted } from "../support/aborted.ts"
 import { parseExposition } from "../support/exposition.ts"
@@ -9,6 +10,7 @@ import { onBothHosts, testApps, until } from "../support/hosts.ts"
 import { MetricCollector } from "../support/metrics.ts"
 
 type Series = Record<string, number>
+type How = "recorded" | "fetched"
 
 const compared = instruments.filter(({ name, kind }) => name.startsWith("taskora.") && kind !== "gauge")
 const gauges = instruments.filter(({ name, kind }) => name.startsWith("taskora.") && kind === "gauge")
@@ -34,13 +36,16 @@ function key(name: string, labels: Readonly<Record<string, unknown>>): string {
   return `${name}${JSON.stringify(Object.entries(labels).sort())}`
 }
 
-/** What a scrape reads: counters, gauges, and counts and sums of histograms. */
+/** What a scrape reads; bounds of buckets as numbers are written. */
 function scraped(body: string): Series {
   const series: Series = {}
   for (const family of parseExposition(body, "text").values()) {
     if (!family.name.startsWith("taskora_")) continue
-    for (const { name, labels, value } of family.samples)
-      if (!name.endsWith("_bucket")) series[key(name, labels)] = value
+    for (const { name, labels, value } of family.samples) {
+      const { le, ...others } = labels
+      const bound = le === undefined || le === "+Inf" ? le : String(Number(le))
+      series[key(name, bound === undefined ? others : { ...others, le: bound })] = value
+    }
   }
   return series
 }
@@ -57,9 +62,15 @@ async function collected(collector: MetricCollector): Promise<Series> {
       )
       if (typeof value === "number") series[key(name, labels)] = value
       else {
-        const { count, sum } = value as Histogram
+        const { count, sum, buckets } = value as Histogram
         series[key(`${name}_count`, labels)] = count
         series[key(`${name}_sum`, labels)] = sum!
+        let below = 0
+        for (const [index, inside] of buckets.counts.entries()) {
+          below += inside
+          const le = String(buckets.boundaries[index] ?? "+Inf")
+          series[key(`${name}_bucket`, { ...labels, le })] = below
+        }
       }
     }
   }
@@ -69,13 +80,26 @@ async function collected(collector: MetricCollector): Promise<Series> {
 onBothHosts("both paths", (host) => {
   const open = testApps()
   let collector: MetricCollector
+  let release = () => {}
 
-  beforeEach(() => {
-    collector = new MetricCollector()
+  /** An SDK that either has all recorded through its meter, or has a reader which fetches all. */
+  function collect(how: How) {
+    const used = how === "fetched" ? useProducer() : undefined
+    release = () => used?.release()
+    collector = new MetricCollector({ metricProducers: used ? [used.producer] : [] })
+  }
+  afterEach(async () => {
+    await collector.stop()
+    release()
   })
-  afterEach(() => collector.stop())
 
-  test.each(["prometheus first", "opentelemetry first"])("say the same, %s", async (order) => {
+  test.each([
+    ["prometheus first", "recorded"],
+    ["opentelemetry first", "recorded"],
+    ["prometheus first", "fetched"],
+    ["opentelemetry first", "fetched"],
+  ] as const)("say the same, %s, %s", async (order, how) => {
+    collect(how)
     const metrics = prometheus({ port: false })
     const tracing = opentelemetry()
     const observers = order === "prometheus first" ? [metrics, tracing] : [tracing, metrics]
@@ -131,7 +155,8 @@ onBothHosts("both paths", (host) => {
     expect(withoutOccasion).toEqual(expect.arrayContaining(quiet.map((instrument) => instrument.name)))
   })
 
-  test("apps of one process add up", async () => {
+  test.each(["recorded", "fetched"] as const)("apps of one process add up, %s", async (how) => {
+    collect(how)
     const adapter = host.adapter()
     const pods = [adapter, host.sibling(adapter)].map((own) => {
       const metrics = prometheus({ port: false })

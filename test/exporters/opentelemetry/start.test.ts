@@ -1,4 +1,6 @@
 import { context, metrics, propagation, ROOT_CONTEXT, TraceFlags, trace } from "@opentelemetry/api"
+import { logs } from "@opentelemetry/api-logs"
+import { LoggerProvider } from "@opentelemetry/sdk-logs"
 import { InMemorySpanExporter, type ReadableSpan } from "@opentelemetry/sdk-trace-base"
 import { NodeTracerProvider } from "@opentelemetry/sdk-trace-node"
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
@@ -8,7 +10,8 @@ import {
   type Telemetry,
   type TelemetryOptions,
 } from "../../../exporters/opentelemetry/index.ts"
-import { loadPackages } from "../../../exporters/opentelemetry/packages.ts"
+import { loadPackages, tryPackages } from "../../../exporters/opentelemetry/packages.ts"
+import { producerInUse } from "../../../exporters/opentelemetry/producer.ts"
 import { ReportingProcessor } from "../../../exporters/opentelemetry/reporting.ts"
 import { FakeEngine } from "../../support/fake-engine.ts"
 import { OtlpReceiver } from "../../support/otlp-receiver.ts"
@@ -164,6 +167,62 @@ describe("startTelemetry", () => {
     expect(receiver.spans).toHaveLength(2)
   })
 
+  it("has metrics fetched where they are kept, and recorded where differences are wanted", async () => {
+    const durations = () => receiver.metrics.find((metric) => metric.name === "taskora.job.duration")
+    runOnce(await start())
+    expect(producerInUse()).toBeDefined()
+    await telemetry?.flush()
+    expect(durations()?.histogram).toMatchObject({ aggregationTemporality: 2, dataPoints: [{ count: 1 }] })
+    await telemetry?.shutdown()
+    expect(producerInUse()).toBeUndefined()
+    for (const preference of ["delta", "lowmemory"]) {
+      vi.stubEnv("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", preference)
+      const engine = await start()
+      expect(producerInUse()).toBeUndefined()
+      for (let n = 0; n < 2; n++) {
+        receiver.metrics.length = 0
+        runOnce(engine)
+        await telemetry?.flush()
+        expect(durations()?.histogram).toMatchObject({
+          aggregationTemporality: 1,
+          dataPoints: [{ count: 1 }],
+        })
+      }
+      await telemetry?.shutdown()
+    }
+  })
+
+  it("delivers lines of ctx.log, in the trace of their run, before the app has closed", async () => {
+    const engine = await start()
+    await engine.observer.open?.()
+    const attempt = engine.claim(engine.dispatch())
+    engine.run(attempt, () => engine.tell({ kind: "log", attempt, level: "warn", message: "slow" }))
+    engine.completed(attempt)
+    await engine.observer.close?.()
+    expect(receiver.lines).toMatchObject([
+      { severityText: "WARN", body: { stringValue: "slow" }, traceId: attempt.trace?.traceId },
+    ])
+    expect(receiver.resources.at(-1)).toMatchObject({ "service.name": "mailer" })
+    const provider = logs.getLoggerProvider()
+    await telemetry?.shutdown()
+    expect(logs.getLoggerProvider()).not.toBe(provider)
+  })
+
+  it("makes nothing of ctx.log where OTEL_LOGS_EXPORTER says so, and leaves a provider of the user's alone", async () => {
+    vi.stubEnv("OTEL_LOGS_EXPORTER", "none")
+    const provider = logs.getLoggerProvider()
+    await start()
+    expect(logs.getLoggerProvider()).toBe(provider)
+    await telemetry?.shutdown()
+    vi.stubEnv("OTEL_LOGS_EXPORTER", "otlp")
+    const theirs = new LoggerProvider()
+    logs.setGlobalLoggerProvider(theirs)
+    await start()
+    await telemetry?.shutdown()
+    expect(logs.getLoggerProvider()).toBe(theirs)
+    logs.disable()
+  })
+
   it("leaves an SDK of the user's alone", async () => {
     const provider = new NodeTracerProvider()
     trace.setGlobalTracerProvider(provider)
@@ -206,6 +265,15 @@ describe("packages of the SDK", () => {
       "@otel/c": missing("@otel/c"),
     }
     await expect(loadPackages(loaders, "startTelemetry()")).rejects.toThrow("npm install @otel/a @otel/c")
+  })
+
+  it("that one can do without are loaded where all of them are there", async () => {
+    const fs = () => import("node:fs")
+    expect(await tryPackages({ "node:fs": fs, "@otel/a": missing("@otel/a") })).toEqual({
+      loaded: undefined,
+      missing: ["@otel/a"],
+    })
+    expect((await tryPackages({ "node:fs": fs })).loaded).toHaveProperty(["node:fs", "existsSync"])
   })
 
   it("that are broken say so themselves", async () => {
