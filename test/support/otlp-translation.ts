@@ -162,9 +162,7 @@ function translateMetric(families: Map<string, string[]>, metric: OtlpMetricData
       for (const [index, count] of point.bucketCounts.entries()) {
         below += Number(count)
         const bound = point.explicitBounds[index]
-        lines.push(
-          sample(`${family}_bucket`, { ...labels, le: bound === undefined ? "+Inf" : String(bound) }, below),
-        )
+        lines.push(sample(`${family}_bucket`, { ...labels, le: bucketLabel(bound) }, below))
       }
       lines.push(
         sample(`${family}_sum`, labels, point.sum ?? 0),
@@ -178,6 +176,12 @@ function translateMetric(families: Map<string, string[]>, metric: OtlpMetricData
   const lines = write(families, family, type === "counter" ? "counter" : "gauge", description)
   for (const { attributes, asDouble, asInt } of (gauge ?? sum)?.dataPoints ?? [])
     lines.push(sample(family, { ...common, ...labelsOf(attributes) }, Number(asDouble ?? asInt)))
+}
+
+/** As OpenMetrics writes numbers; Prometheus 3 makes this of any other form. */
+function bucketLabel(bound = Infinity): string {
+  if (bound === Infinity) return "+Inf"
+  return Number.isInteger(bound) ? `${bound}.0` : String(bound)
 }
 
 /** Attributes that come to have one label's name share it, their values joined in the order of their keys. */

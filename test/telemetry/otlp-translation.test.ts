@@ -164,7 +164,7 @@ describe("OpenTelemetry's rules for Prometheus", () => {
       "# HELP took_seconds ",
       "# TYPE took_seconds histogram",
       `took_seconds_bucket{${scope},le="0.5"} 1`,
-      `took_seconds_bucket{${scope},le="1"} 3`,
+      `took_seconds_bucket{${scope},le="1.0"} 3`,
       `took_seconds_bucket{${scope},le="+Inf"} 6`,
       `took_seconds_sum{${scope}} 7.25`,
       `took_seconds_count{${scope}} 6`,
