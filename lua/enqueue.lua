@@ -32,7 +32,14 @@ answer = table.concat(words)
 
 local created = whole(now)
 if plain and #jobs > 0 then
-  newcomers_wait(q, jobs, created)
+  -- The usual case: nothing but jobs that can run at once, in one write each for records, list and counters.
+  local records, places = {}, {}
+  for k = 1, #jobs do
+    places[k] = jobs[k].id
+    newcomer_record(records, jobs[k], newcomer_text(jobs[k], created))
+  end
+  redis.call("MSET", unpack(records))
+  if redis.call("LPUSH", q.waiting, unpack(places)) == #places then queue_wake(q) end
 elseif #jobs > 0 then
   -- The nonces are those that the HINCRBY after the MSET reserves: nothing else runs in between, and the first write
   -- must be one that a full server refuses.

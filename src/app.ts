@@ -1,4 +1,5 @@
 import { type AppOptions, type ResolvedAppOptions, resolveAppOptions } from "./app-options.ts"
+import { Backlog } from "./backlog.ts"
 import { Canceller } from "./canceller.ts"
 import { Connection } from "./connection.ts"
 import { EventHub } from "./events/hub.ts"
@@ -13,7 +14,7 @@ import type { AppEventName, AppEvents, EventMeta } from "./model/events.ts"
 import { checkTaskName } from "./model/names.ts"
 import { Observers } from "./model/observers.ts"
 import { checkNames, invalid } from "./model/options.ts"
-import { Backlog, Producer } from "./producer.ts"
+import { Producer } from "./producer.ts"
 import { define, type Handler, type TaskOptions } from "./rules/definition.ts"
 import type { Middleware } from "./rules/middleware.ts"
 import { makeSource, type SourceHost } from "./source.ts"
@@ -102,7 +103,12 @@ export class Taskora {
     const { core, hub, inspector, canceller } = this
     this.connection.declare(name, definition.info)
     const ready = () => this.connection.ready(hub.reader.joinUnderWay(name))
-    const producer = new Producer(name, { core, backlog: this.backlog, ready })
+    const producer = new Producer(name, {
+      core,
+      backlog: this.backlog,
+      ready,
+      seat: () => this.worker.seat(name),
+    })
     const host = { core, hub, inspector, canceller, producer, codec: this.options.codec }
     const task = new Task(definition, host, hub.declare(name))
     this.tasks.set(name, task)

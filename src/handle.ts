@@ -1,3 +1,4 @@
+import type { Stored } from "./backlog.ts"
 import type { JobFollower } from "./events/follower.ts"
 import type { JobInfo } from "./manage/job-info.ts"
 import { type Deferred, deferred } from "./model/deferred.ts"
@@ -6,7 +7,6 @@ import { TaskoraError, TimeoutError } from "./model/errors.ts"
 import type { EventMeta, Progress, TaskEventName, TaskEvents } from "./model/events.ts"
 import { checkNames } from "./model/options.ts"
 import type { JobState } from "./model/states.ts"
-import type { Stored } from "./producer.ts"
 
 export type CancelAnswer = "cancelled" | "requested" | "finished"
 

@@ -1,82 +1,29 @@
+import type { Backlog, Pending } from "./backlog.ts"
+import { dispatchError, notReached, patienceMs } from "./dispatch-errors.ts"
+import { Launcher } from "./launcher.ts"
 import { within } from "./model/clock.ts"
-import { ConnectionError, PermissionError, TaskoraError, UnconfirmedError } from "./model/errors.ts"
+import { ConnectionError } from "./model/errors.ts"
 import { neutrally } from "./model/neutral.ts"
-import type { RejectReason } from "./model/observer.ts"
 import type { Core } from "./store/core.ts"
-import { closedError } from "./store/failure.ts"
 import type { TaskKeys } from "./store/keys.ts"
-import { Lane } from "./store/lane.ts"
+import { Lane, type Patience } from "./store/lane.ts"
 import { scripts } from "./store/scripts.ts"
-import { StoreError } from "./store/store.ts"
+import type { Seat } from "./worker/seat.ts"
 
-/** What was learnt of a job by storing it. */
-export interface Stored {
-  readonly enqueued: boolean
-  /** Server time of the call. */
-  readonly at: number
-}
-
-/** A job on its way into the store. */
-export interface Pending {
-  readonly id: string
-  /** "" or "delay,priority,named", as `enqueue.lua` takes it. */
-  readonly options: string
-  /** Headers, a newline, data. */
-  readonly body: string
-  readonly bytes: number
-  /** Monotonic ms; after it an unsent job is not sent any more. */
-  readonly deadline: number
-  stored(stored: Stored): void
-  refused(error: TaskoraError): void
-}
-
-const patienceMs = 5000
 const chunkJobs = 500
 const chunkBytes = 1_048_576
 const lanes = 4
-const heldJobs = 10_000
-const heldBytes = 64 * 1_048_576
-
-/** Counts what all producers of an app have not stored yet. */
-export class Backlog {
-  jobs = 0
-  bytes = 0
-  private waiting: (() => void)[] = []
-
-  /** Many jobs may come before the first connection was tried, but never more bytes than can be held. */
-  isFull({ away }: { readonly away: boolean }): boolean {
-    return (away && this.jobs >= heldJobs) || this.bytes >= heldBytes
-  }
-
-  add(job: Pending): void {
-    this.jobs++
-    this.bytes += job.bytes
-  }
-
-  remove(jobs: readonly Pending[]): void {
-    this.jobs -= jobs.length
-    for (const job of jobs) this.bytes -= job.bytes
-    if (this.jobs > 0) return
-    const waiting = this.waiting
-    this.waiting = []
-    for (const resolve of waiting) resolve()
-  }
-
-  /** Resolves when every job is stored or refused. */
-  async emptied(): Promise<void> {
-    while (this.jobs > 0) await new Promise<void>((resolve) => this.waiting.push(resolve))
-  }
-}
 
 /**
  * Stores one task's new jobs. Those dispatched before the microtasks of one checkpoint have run go together; at most four
- * calls are under way.
+ * calls are under way. One that comes alone may be launched instead.
  */
 export class Producer {
   private readonly keys: TaskKeys
   private readonly free: Lane[]
   private queue: Pending[] = []
   private scheduled = false
+  private readonly launcher: Launcher
 
   constructor(
     task: string,
@@ -85,10 +32,22 @@ export class Producer {
       readonly backlog: Backlog
       /** Undefined when nothing stands in the way of sending. */
       readonly ready: () => Promise<void> | undefined
+      readonly seat: () => Seat | undefined
     },
   ) {
-    this.keys = around.core.link.keys(task)
-    this.free = Array.from({ length: lanes }, (_, i) => new Lane(around.core.link, `d${i}`))
+    const { core, backlog, seat } = around
+    this.keys = core.link.keys(task)
+    this.launcher = new Launcher(this.keys, {
+      core,
+      backlog,
+      seat,
+      begun: async (job) => {
+        const patience = this.patience(job)
+        await this.reached(patience)
+        return patience
+      },
+    })
+    this.free = Array.from({ length: lanes }, (_, i) => new Lane(core.link, `d${i}`))
   }
 
   /** The deadline of a job dispatched now. */
@@ -119,6 +78,7 @@ export class Producer {
 
   private flush(): void {
     this.scheduled = false
+    if (this.queue.length === 1 && this.launcher.launch(this.queue[0]!)) this.queue = []
     while (this.queue.length > 0 && this.free.length > 0) {
       const lane = this.free.pop()!
       void this.send(lane, this.takeChunk())
@@ -140,11 +100,10 @@ export class Producer {
   }
 
   private async send(lane: Lane, chunk: readonly Pending[]): Promise<void> {
-    const { core, ready } = this.around
+    const { core, backlog } = this.around
     try {
-      const patience = this.patience(chunk[0]!.deadline)
-      const wait = ready()
-      if (wait) await within(core.link.clock, wait, { ms: patience.leftMs(), late: notReached })
+      const patience = this.patience(chunk[0]!)
+      await this.reached(patience)
       const rest: string[] = []
       for (const job of chunk) rest.push(job.id, job.options, job.body)
       const reply = await lane.call(scripts.enqueue, this.keys, {}, rest, patience)
@@ -153,56 +112,24 @@ export class Producer {
         job.stored({ enqueued: reply.words[i] === "s", at: reply.at })
       })
     } catch (error) {
-      const failure = dispatchError(error, chunk.length)
-      const reason = core.link.closed && failure instanceof ConnectionError ? closedError() : failure
+      const reason = dispatchError(error, chunk.length, core)
       for (const job of chunk) job.refused(reason)
     } finally {
       this.free.push(lane)
-      this.around.backlog.remove(chunk)
+      backlog.remove(chunk)
       if (this.queue.length > 0) this.flush()
     }
   }
 
-  private patience(deadline: number) {
+  private patience({ deadline }: Pending): Patience & { leftMs(): number } {
     const { clock } = this.around.core.link
     const leftMs = () => deadline - clock.monotonic()
     return { leftMs, ended: () => leftMs() <= 0 }
   }
-}
 
-function notReached(): never {
-  throw new ConnectionError(`the store could not be reached within ${patienceMs} ms; nothing was stored`)
-}
-
-function dispatchError(error: unknown, jobs: number): TaskoraError {
-  if (error instanceof TaskoraError) return error
-  if (!(error instanceof StoreError))
-    return new TaskoraError("the jobs could not be stored", "STORE", { cause: error })
-  const options = { cause: error }
-  switch (error.fate) {
-    case "unsent":
-    case "unavailable":
-      return new ConnectionError(
-        `the store could not be reached within ${patienceMs} ms; nothing was stored (${error.message})`,
-        options,
-      )
-    case "unanswered":
-      return new UnconfirmedError(
-        `the store was lost before it answered: ${jobs > 1 ? "all of this call's jobs were stored, or none" : "the job was stored, or not"}`,
-        options,
-      )
-    case "refused":
-      if (error.message.includes("NOPERM")) return new PermissionError(error.message)
-      return new TaskoraError(`the store refused the dispatch: ${error.message}`, "STORE", options)
+  /** What must be done before anything is sent. */
+  private reached(patience: { leftMs(): number }): Promise<void> | undefined {
+    const wait = this.around.ready()
+    return wait && within(this.around.core.link.clock, wait, { ms: patience.leftMs(), late: notReached })
   }
-}
-
-/** The label under which a rejected dispatch is counted. */
-export function rejectReason(error: TaskoraError): RejectReason {
-  if (error.code === "PAYLOAD_TOO_LARGE") return "too_large"
-  if (error.code === "SERIALIZATION") return "serialization"
-  if (error.code === "VALIDATION") return "validation"
-  if (error.code === "CONNECTION") return "connection"
-  if (error.code === "UNCONFIRMED") return "unconfirmed"
-  return error.code === "STORE" && /\bOOM\b/.test(error.message) ? "store_full" : "other"
 }

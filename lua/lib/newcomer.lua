@@ -22,14 +22,7 @@ local function newcomer_record(records, job, text)
   if job.data then records[n + 3], records[n + 4] = job.data_key, job.data end
 end
 
--- Puts plain jobs to the back of the list: one write each for all records and for the list.
-local function newcomers_wait(q, jobs, created)
-  local cold, records, places = created .. ",,,,,,,,\n\n", {}, {}
-  for k = 1, #jobs do
-    local job = jobs[k]
-    places[k] = job.id
-    newcomer_record(records, job, (job.data and fresh_apart or fresh_head) .. cold .. job.body)
-  end
-  redis.call("MSET", unpack(records))
-  if redis.call("LPUSH", q.waiting, unpack(places)) == #places then redis.call("ZADD", q.wake, 0, "w") end
+-- The record of a plain job that waits.
+local function newcomer_text(job, created)
+  return (job.data and fresh_apart or fresh_head) .. created .. ",,,,,,,,\n\n" .. job.body
 end

@@ -33,7 +33,19 @@ export class Lane {
     rest: readonly (string | number)[],
     patience: Patience = forever,
   ): Promise<T> {
-    const n = ++this.n
+    this.n++
+    return this.repeat(script, keys, args, rest, patience)
+  }
+
+  /** Sends a call under the number of the last one: to hear what became of it. */
+  async repeat<K extends TaskKey, A extends string, T>(
+    script: Script<K, A, T | Stale>,
+    keys: TaskKeys,
+    args: Named<Exclude<A, "base" | "lane" | "n">>,
+    rest: readonly (string | number)[],
+    patience: Patience = forever,
+  ): Promise<T> {
+    const { n } = this
     const values = Object.assign(args, { base: keys.base, lane: this.name, n }) as unknown as Named<A>
     let sent = false
     for (let tries = 0; ; tries++) {

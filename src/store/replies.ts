@@ -16,6 +16,18 @@ export function decodeEnqueue(reply: Reply): EnqueueReply | Stale {
   return word === "stale" ? "stale" : { at, words }
 }
 
+export interface LaunchReply {
+  readonly at: number
+  readonly seq: number
+  /** The leased job's; undefined where there is none, empty where a repeated call finds it held no more. */
+  readonly record: string | undefined
+}
+
+export function decodeLaunch(reply: Reply): LaunchReply | Stale {
+  const [word, at, seq, record] = reply as [string, number, string, string | undefined]
+  return word === "stale" ? "stale" : { at, seq: Number(seq), record }
+}
+
 export interface SettleReply {
   readonly at: number
   /** One letter a settlement: c completed, f failed, r retried, x cancelled, b released, p progress, l lost. */

@@ -4,6 +4,7 @@ import {
   decodeCount,
   decodeEnqueue,
   decodeFetch,
+  decodeLaunch,
   decodeProgress,
   decodeRenew,
   decodeRoster,
@@ -25,6 +26,11 @@ export const scripts = {
     args: ["base", "lane", "n"],
     rest: "id, options, body of each job",
     reply: decodeEnqueue,
+  }),
+  launch: script("launch", {
+    keys: ["stats", "waiting", "active", "wake", "events"],
+    args: ["base", "lane", "n", "instance", "lease", "attempts", "maxlen", "asking", "id", "body"],
+    reply: decodeLaunch,
   }),
   settle: script("settle", {
     keys: taskKeyNames,

@@ -1,13 +1,14 @@
 import { AsyncLocalStorage } from "node:async_hooks"
-import type { Definition } from "../rules/definition.ts"
+import { type Definition, retryOf } from "../rules/definition.ts"
 import type { Core } from "../store/core.ts"
 import type { TaskKeys } from "../store/keys.ts"
-import type { SettleReply } from "../store/replies.ts"
+import type { ClaimedJob, SettleReply } from "../store/replies.ts"
 import { judge, perform, type Stage } from "./attempt.ts"
 import { claimedRun, missedAttempt } from "./claimed.ts"
 import { cleanUp } from "./cleanup.ts"
 import { Exchange } from "./exchange.ts"
 import { cancelReason, type Ending, lostReason, type Run, shutdownReason, timeoutReason } from "./run.ts"
+import type { Seat } from "./seat.ts"
 import type { Batch } from "./settlement.ts"
 import { tellEnding } from "./tell.ts"
 import { Timeouts } from "./timeouts.ts"
@@ -38,6 +39,8 @@ export class Slots {
   private readonly exchange: Exchange
   private readonly timeouts: Timeouts
   private taken = 0
+  /** Slots kept for jobs that this process is dispatching. */
+  private kept = 0
   private quiet: (() => void)[] = []
   /** Requests to cancel, by token, for runs that may be in a claim's answer that is still to come. */
   private readonly early = new Map<string, string | undefined>()
@@ -58,7 +61,8 @@ export class Slots {
   }
 
   get freeSlots(): number {
-    return this.stopping ? 0 : Math.max(0, this.definition.concurrency - this.taken - this.exchange.asked)
+    const used = this.taken + this.kept + this.exchange.asked
+    return this.stopping ? 0 : Math.max(0, this.definition.concurrency - used)
   }
 
   /** Slots in use, and those of them held by handlers whose attempt is over. */
@@ -66,6 +70,31 @@ export class Slots {
     let abandoned = 0
     for (const run of this.runs.values()) if (run.ending && !run.over) abandoned++
     return { busy: this.taken - abandoned, abandoned }
+  }
+
+  /** A slot for a job that this process is about to dispatch, if nothing else of the task runs or is claimed here. */
+  seat(): Seat | undefined {
+    if (this.stopping || this.taken + this.kept + this.exchange.asked > 0) return undefined
+    this.kept++
+    let isKept = true
+    const free = () => {
+      if (isKept) this.kept--
+      isKept = false
+    }
+    return {
+      leaseMs: this.definition.leaseMs,
+      attempts: retryOf(this.definition).attempts,
+      begin: (job, { at, seq }) => {
+        free()
+        this.lastSeq = Math.max(this.lastSeq, seq)
+        this.begin([job], at)
+      },
+      end: () => {
+        free()
+        if (this.freeSlots > 0) this.around.listener.idle(this)
+        this.calmed()
+      },
+    }
   }
 
   /** Claims for the free slots. `woken`: a marker was taken, which is given back if jobs are left. */
@@ -94,7 +123,7 @@ export class Slots {
   requested(token: string, reason: string | undefined): void {
     const run = this.runs.get(token)
     if (run) void this.cancel(run, parseReason(reason))
-    else if (this.exchange.asked > 0 && this.early.size < mostEarly) this.early.set(token, reason)
+    else if (this.exchange.asked + this.kept > 0 && this.early.size < mostEarly) this.early.set(token, reason)
   }
 
   /** Ends a run that took too long; the handler may go on, in its slot. */
@@ -129,7 +158,7 @@ export class Slots {
     const { core } = this.around
     core.link.heard(reply.at)
     this.lastSeq = Math.max(this.lastSeq, reply.seq)
-    this.begin(reply)
+    this.begin(reply.claimed, reply.at)
     let cancelled = 0
     batch.items.forEach(({ run, progress }, i) => {
       const word = reply.words[i]!
@@ -163,7 +192,7 @@ export class Slots {
   }
 
   private get isQuiet(): boolean {
-    if (!this.exchange.idle) return false
+    if (!this.exchange.idle || this.kept > 0) return false
     for (const run of this.runs.values()) if (!run.ending || run.settling) return false
     return true
   }
@@ -172,9 +201,8 @@ export class Slots {
     return this.around.core.link.clock.monotonic() - run.startedAt
   }
 
-  private begin(reply: SettleReply): void {
+  private begin(claimed: readonly ClaimedJob[], at: number): void {
     const { core } = this.around
-    const { claimed } = reply
     const around = {
       definition: this.definition,
       worker: core.link.instance,
@@ -183,7 +211,7 @@ export class Slots {
     }
     for (const job of claimed) {
       if (job.record === "") {
-        this.tellMissed(job.id, reply.at)
+        this.tellMissed(job.id, at)
         continue
       }
       const run = claimedRun(job, around)
@@ -201,7 +229,7 @@ export class Slots {
         if (this.early.has(run.lease.token)) this.requested(run.lease.token, this.early.get(run.lease.token))
       }
     }
-    if (this.exchange.asked === 0) this.early.clear()
+    if (this.exchange.asked + this.kept === 0) this.early.clear()
     this.timeouts.watch()
   }
 

@@ -12,6 +12,7 @@ import { scripts } from "../store/scripts.ts"
 import { StoreError } from "../store/store.ts"
 import { Leases } from "./leases.ts"
 import type { Run } from "./run.ts"
+import type { Seat } from "./seat.ts"
 import { Slots, type SlotsListener } from "./slots.ts"
 import { Upkeep } from "./upkeep.ts"
 import { TaskVoice } from "./voice.ts"
@@ -29,6 +30,7 @@ export interface WorkerOptions {
 /** All slots of this process: what claims, runs and settles its tasks' jobs. */
 export class Worker implements SlotsListener {
   private readonly all = new Set<Slots>()
+  private readonly byName = new Map<string, Slots>()
   private readonly byChannel = new Map<string, Slots>()
   private readonly leases = new Map<Slots, Leases>()
   private readonly upkeep: Upkeep
@@ -73,6 +75,7 @@ export class Worker implements SlotsListener {
     const slots: Slots = new Slots(definition, { core, stage, voice, listener: this })
     const leases = new Leases(slots, core)
     this.all.add(slots)
+    this.byName.set(definition.name, slots)
     this.byChannel.set(slots.keys.channel, slots)
     this.leases.set(slots, leases)
     if (!this.running) return
@@ -124,6 +127,11 @@ export class Worker implements SlotsListener {
       const idle = Math.max(0, slots.definition.concurrency - busy - abandoned)
       return { task: slots.definition.name, busy, abandoned, idle }
     })
+  }
+
+  /** A slot for a job that this process is about to dispatch, where it runs workers and has nothing of the task to do. */
+  seat(task: string): Seat | undefined {
+    return this.running ? this.byName.get(task)?.seat() : undefined
   }
 
   /** Stops claiming, lets handlers finish for `graceMs`, then aborts them and hands their jobs back. */

@@ -93,6 +93,22 @@ export function callsOf(keys: TaskKeys) {
           `${headers}\n${data}`,
         ]),
       ),
+    launch: (
+      at: Receipt,
+      { id, headers = "", data = "null" }: NewJob,
+      options: Pick<SettleOptions, "lease" | "attempts"> & { readonly asking?: boolean } = {},
+    ) =>
+      make(scripts.launch, {
+        base,
+        ...at,
+        instance,
+        lease: options.lease ?? long,
+        attempts: options.attempts ?? 3,
+        maxlen: 10_000,
+        asking: options.asking ? 1 : 0,
+        id,
+        body: `${headers}\n${data}`,
+      }),
     settle: (at: Receipt, items: readonly Item[], options: SettleOptions = {}) =>
       make(
         scripts.settle,

@@ -3,7 +3,7 @@ import { Redis } from "ioredis"
 import { afterAll, afterEach, beforeAll, expect } from "vitest"
 import { memoryAdapter } from "../../src/memory.ts"
 import { type SharedKey, sharedKeys, type TaskKeys, taskKeys } from "../../src/store/keys.ts"
-import type { EnqueueReply, SettleReply } from "../../src/store/replies.ts"
+import type { EnqueueReply, LaunchReply, SettleReply } from "../../src/store/replies.ts"
 import type { Reply, Store } from "../../src/store/store.ts"
 import type { TestHost } from "../support/hosts.ts"
 import { manualClock } from "../support/manual-clock.ts"
@@ -181,6 +181,7 @@ export class TaskBench {
     const reply = call.script.reply(await this.store.run(call.script.source, call.keys, call.args))
     if (call.script.name === "settle") this.markerTaken = false
     if (call.script.name === "enqueue") this.born(call, reply as EnqueueReply | "stale")
+    if (call.script.name === "launch") this.launched(call, reply as LaunchReply | "stale")
     await this.check(call)
     return reply
   }
@@ -231,6 +232,13 @@ export class TaskBench {
         ids.map((id) => ({ id })),
       ),
     )
+  }
+
+  private launched(call: Call, reply: LaunchReply | "stale"): void {
+    const [lane, n, asking, id] = [1, 2, 7, 8].map((i) => `${call.args[i]}`)
+    if (reply === "stale" || asking === "1" || (this.heard.get(lane!) ?? 0) >= Number(n)) return
+    this.heard.set(lane!, Number(n))
+    this.lives.set(id!, (this.lives.get(id!) ?? 0) + 1)
   }
 
   private born(call: Call, reply: EnqueueReply | "stale"): void {

@@ -34,6 +34,7 @@ export function commands({ virtual }: Times): fc.Arbitrary<Command>[] {
   const keep = fc.constantFrom(100, 2, 0)
   const all = [
     enqueue(delay),
+    launch(lease),
     settle(delay, lease, keep),
     settle(delay, lease, keep),
     renew(lease),
@@ -68,6 +69,18 @@ function enqueue(delay: fc.Arbitrary<number>): fc.Arbitrary<Command> {
       )
       const at = real.next(`e${chosen.lane}`)
       await deliver(real, model, { script: "enqueue", at, jobs }, chosen.delivery)
+    }),
+  )
+}
+
+function launch(lease: fc.Arbitrary<number>): fc.Arbitrary<Command> {
+  const detail = fc.record({ lane: fc.nat(1), data: fc.constantFrom("1", longData), lease, delivery })
+  return detail.map((chosen) =>
+    command("launch", chosen, async (model, real) => {
+      const at = real.next(`l${chosen.lane}`)
+      const { data, lease: ms } = chosen
+      const id = `p${real.plain++}`
+      await deliver(real, model, { script: "launch", at, id, data, lease: ms }, chosen.delivery)
     }),
   )
 }

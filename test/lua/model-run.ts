@@ -1,5 +1,5 @@
 import { expect } from "vitest"
-import type { ClaimedJob } from "../../src/store/replies.ts"
+import type { ClaimedJob, LaunchReply } from "../../src/store/replies.ts"
 import type { unfold } from "../../src/store/stream.ts"
 import type { Call, Held, Receipt } from "./calls.ts"
 import type { Bench, TaskBench } from "./harness.ts"
@@ -30,15 +30,21 @@ export class Real {
   async send(model: Model, call: ModelCall): Promise<void> {
     const waited = model.line().length
     const again = model.isRepeated(call)
+    const before = this.task.state
+    const crowded = before !== undefined && (before.waiting.length > 0 || before.stats.get("ranked") === "1")
     const reply = await this.task.send<unknown>(this.callOf(call))
     const stale = reply === "stale" || (reply as { tasks?: unknown[] }).tasks?.[0] === "stale"
     const now = stale ? 0 : (reply as { at: number }).at
-    const wanted = model.apply(call, now)
+    const wanted = model.apply(call, now, crowded)
     const said = stale ? "stale" : spoken(call, reply)
     expect(said, `answer to ${JSON.stringify(call)}`).toEqual(wanted)
     if (!stale && call.script === "settle") this.heard(call.options.want, waited, reply as never)
+    if (!stale && call.script === "launch")
+      this.heard(0, 0, { claimed: claimedBy(call.id, reply), more: false })
     this.compare(model, call)
     const { words = "", state = "" } = said as { words?: string; state?: string }
+    if (!stale && call.script === "launch")
+      this.note(`launch ${(said as { claimed: string[] }).claimed.length === 0 ? "waits" : "leased"}`)
     for (const word of stale ? ["stale"] : again ? ["again"] : [...words, state])
       this.note(`${call.script} ${word}`)
     for (const [name, count] of model.counters) if (count > 0) this.note(name)
@@ -64,6 +70,8 @@ export class Real {
     switch (call.script) {
       case "enqueue":
         return calls.enqueue(call.at, call.jobs)
+      case "launch":
+        return calls.launch(call.at, { id: call.id, data: call.data }, { lease: call.lease })
       case "settle":
         return calls.settle(call.at, call.items, call.options)
       case "renew":
@@ -127,6 +135,10 @@ function spoken(call: ModelCall, reply: unknown): unknown {
     const { word, state } = reply as { word: string; state: string }
     return { word, state }
   }
+  if (call.script === "launch") {
+    const claimed = claimedBy(call.id, reply).map(({ id, record }) => `${id} ${tokenOf(record)}`)
+    return { claimed, seq: (reply as LaunchReply).seq }
+  }
   if (call.script !== "settle") return { words: (reply as { words: string }).words }
   const { words, due, seq, claimed, reasons } = reply as {
     words: string
@@ -135,8 +147,7 @@ function spoken(call: ModelCall, reply: unknown): unknown {
     claimed: readonly ClaimedJob[]
     reasons: string[]
   }
-  const token = (record: string) => (record === "" ? "gone" : record.split(",")[1])
-  const granted = claimed.map(({ id, record }) => `${id} ${token(record)}`)
+  const granted = claimed.map(({ id, record }) => `${id} ${tokenOf(record)}`)
   return {
     words,
     due,
@@ -144,6 +155,16 @@ function spoken(call: ModelCall, reply: unknown): unknown {
     claimed: granted,
     reasons: reasons.join("\t"),
   }
+}
+
+function tokenOf(record: string): string {
+  return record === "" ? "gone" : record.split(",")[1]!
+}
+
+/** What a launch granted, as a claim would say it. */
+function claimedBy(id: string, reply: unknown): ClaimedJob[] {
+  const { record } = reply as LaunchReply
+  return record === undefined ? [] : [{ id, record, data: undefined }]
 }
 
 function told(fields: Fields) {

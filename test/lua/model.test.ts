@@ -17,7 +17,8 @@ const happenings = [
   ..."oxl".split("").map((word) => `renew ${word}`),
   ..."ol".split("").map((word) => `progress ${word}`),
   ...["waiting", "delayed", "active", ""].map((state) => `cancel ${state}`),
-  ...["enqueue", "settle", "renew", "progress", "cancel", "upkeep"].flatMap((script) => [
+  ...["launch leased", "launch waits"],
+  ...["enqueue", "launch", "settle", "renew", "progress", "cancel", "upkeep"].flatMap((script) => [
     `${script} again`,
     `${script} stale`,
   ]),

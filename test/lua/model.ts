@@ -4,6 +4,13 @@ import type { Held, Item, NewJob, Receipt, SettleOptions, UpkeepOptions } from "
 export type ModelCall =
   | { readonly script: "enqueue"; readonly at: Receipt; readonly jobs: readonly NewJob[] }
   | {
+      readonly script: "launch"
+      readonly at: Receipt
+      readonly id: string
+      readonly data: string
+      readonly lease: number
+    }
+  | {
       readonly script: "settle"
       readonly at: Receipt
       readonly items: readonly (Item & { readonly body: string; readonly delay: number })[]
@@ -83,10 +90,12 @@ export class Model {
   token = 0
   due = 0
   private arrivals = 0
+  private crowded = false
   private readonly answers = new Map<string, Answer>()
 
-  /** The answer to a call that came at server time `now`. */
-  apply(call: ModelCall, now: number): ModelReply {
+  /** The answer to a call that came at server time `now`. `crowded`: something stood in the collections before it. */
+  apply(call: ModelCall, now: number, crowded = false): ModelReply {
+    this.crowded = crowded
     const { lane, n } = call.at
     const last = this.answers.get(lane)
     if (last && n < last.n) return "stale"
@@ -118,18 +127,20 @@ export class Model {
   }
 
   private again(call: ModelCall, { reply, granted }: Answer): ModelReply {
-    if (call.script !== "settle") return reply
+    if (call.script !== "settle" && call.script !== "launch") return reply
     const claimed = granted.map(({ id, token }) => {
       const job = this.jobs.get(id)
       return job?.state === "active" && job.token === token ? `${id} ${token}` : `${id} gone`
     })
-    return { ...reply, due: this.due, claimed }
+    return call.script === "launch" ? { ...reply, claimed } : { ...reply, due: this.due, claimed }
   }
 
   private act(call: ModelCall, now: number, granted: { id: string; token: number }[]) {
     switch (call.script) {
       case "enqueue":
         return { words: call.jobs.map((job) => this.enqueue(job, now)).join("") }
+      case "launch":
+        return this.launch(call, now, granted)
       case "settle":
         return this.settle(call, now, granted)
       case "renew":
@@ -176,6 +187,29 @@ export class Model {
     return "s"
   }
 
+  private launch(
+    { id, data, lease }: Extract<ModelCall, { script: "launch" }>,
+    now: number,
+    granted: { id: string; token: number }[],
+  ) {
+    const alone = !this.crowded && this.line().length === 0
+    this.enqueue({ id, data }, now)
+    if (alone) this.grant(this.jobs.get(id)!, { now, lease }, granted)
+    return { claimed: granted.map((job) => `${job.id} ${job.token}`), seq: this.events.length }
+  }
+
+  private grant(
+    job: ModelJob,
+    { now, lease }: { readonly now: number; readonly lease: number },
+    granted: { id: string; token: number }[],
+  ): void {
+    Object.assign(job, { state: "active", token: ++this.token, claimed: now, attempt: job.fails + 1 })
+    job.deadline = now + lease
+    this.add("started")
+    this.events.push(`active ${job.id} ${job.attempt}`)
+    granted.push({ id: job.id, token: job.token })
+  }
+
   private settle(
     { items, options }: Extract<ModelCall, { script: "settle" }>,
     now: number,
@@ -203,13 +237,7 @@ export class Model {
     this.trim("completed", options.keepCompleted, words.includes("c"))
     this.trim("failed", options.keepFailed, words.includes("f"))
     this.trim("cancelled", options.keepFailed, words.includes("x"))
-    for (const job of next) {
-      Object.assign(job, { state: "active", token: ++this.token, claimed: now, attempt: job.fails + 1 })
-      job.deadline = now + options.lease
-      this.add("started")
-      this.events.push(`active ${job.id} ${job.attempt}`)
-      granted.push({ id: job.id, token: job.token })
-    }
+    for (const job of next) this.grant(job, { now, lease: options.lease }, granted)
     const claimed = granted.map(({ id, token }) => `${id} ${token}`)
     return {
       words: words.join(""),

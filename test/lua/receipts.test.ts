@@ -25,6 +25,14 @@ const writers: Record<string, (task: TaskBench, bench: Bench) => Promise<Writer>
         { id: `d${at.n}`, delay: 50 },
         { id: `r${at.n}`, priority: 2 },
       ]),
+  "launch, leased":
+    async ({ calls }) =>
+    (at) =>
+      calls.launch(at, { id: `l${at.n}` }),
+  "launch, where jobs wait": async (task) => {
+    await task.dispatch("a")
+    return (at) => task.calls.launch(at, { id: `l${at.n}` })
+  },
   "settle: claim": async (task) => {
     await task.dispatch("a", "b", "c", "d", "e")
     return (at) => task.calls.settle(at, [], { want: 2 })

@@ -29,16 +29,18 @@ it("a claim that is answered after its lease: what the store counted is told as 
   let away = false
   const told: Transition[] = []
   const observer: Observer = { name: "notes", transition: (transition) => void told.push(transition) }
-  const app = open({ adapter: losing(memoryAdapter({ clock }), () => away), observers: [observer] })
+  const adapter = memoryAdapter({ clock })
+  const app = open({ adapter: losing(adapter, () => away), observers: [observer] })
+  const dispatcher = open({ adapter })
   const ran: string[] = []
-  const task = app.task("work", {
+  app.task("work", {
     stall: { interval: 1000 },
     handler: (_, { id }) => void ran.push(id),
   })
   await app.start()
   for (let turn = 0; turn < 20; turn++) await clock.advance(0)
   away = true
-  const handle = task.dispatch({})
+  const handle = dispatcher.task("work").dispatch({})
   for (let ms = 0; ms < 3000; ms += 50) await clock.advance(50)
   expect(ran).toEqual([])
   away = false

@@ -33,8 +33,9 @@ onRedis("waking", (host) => {
     const stolen = thief.call("bzpopmin", `${adapter.prefix}:taskora:{work}:wake`, 0)
     const app = open({ adapter })
     const began: number[] = []
-    const task = app.task("work", () => void began.push(performance.now()))
+    app.task("work", () => void began.push(performance.now()))
     await app.start()
+    const task = open({ adapter: host.sibling(adapter) }).task("work")
     const redis = new Redis(host.url()!)
     onTestFinished(() => redis.disconnect())
     const blocked = async () => /blocked_clients:(\d+)/.exec(String(await redis.info("clients")))![1]

@@ -1,0 +1,46 @@
+-- @include lane
+-- @include newcomer
+-- @include events
+-- @lazy claim_rare
+-- Stores one new, plain job at the back of the list. Where nothing waits before it, the caller gets it at once, taken and
+-- leased as by a claim. asking "1": only answers what this very call has done before, if it has.
+-- Replies { "stored", time, seq, record }: no record where the job waits (or is not known), an empty one where a repeated
+-- call finds it held no more.
+local lane = "lane:" .. a.lane
+local known = redis.call("HMGET", q.stats, lane, "epoch", "dispatched", "ranked", "seq", "token", "started")
+local verdict, answer = lane_check(known[1], tonumber(a.n))
+local now = server_time()
+if verdict == "stale" then return { "stale" } end
+if verdict == "same" then
+  local seq, token = string.match(answer, "^(%d+)\n(%d*)$")
+  if token == "" then return { "stored", now, seq } end
+  return { "stored", now, seq, (claim_rare().held(a, a.id, token)) }
+end
+if a.asking == "1" then return { "stored", now, "0" } end
+
+local created = whole(now)
+local job = newcomer(a.base, a.id, a.body)
+local log = events_begin(q, a.instance, a.maxlen, tonumber(known[5] or 0))
+local token, text, records = known[6] or "0", nil, {}
+local place = redis.call("LPUSH", q.waiting, a.id)
+if place > 1 or known[4] == "1" then
+  newcomer_record(records, job, newcomer_text(job, created))
+  redis.call("MSET", unpack(records))
+  if place == 1 then redis.call("ZADD", q.wake, 0, "w") end
+else
+  redis.call("RPOP", q.waiting)
+  token = whole(token + 1)
+  text = "a," .. token .. ",1," .. created .. ",," .. a.attempts .. "," .. (job.data and "b" or "") .. ",\n\n"
+    .. created .. ",,,,,,,,\n\n" .. job.body
+  newcomer_record(records, job, text)
+  redis.call("MSET", unpack(records))
+  redis.call("ZADD", q.active, whole(now + a.lease), a.id .. "\t" .. token)
+  events_tell(log, "active", a.id .. "\t1\t" .. created .. "\t" .. created, 1)
+  events_flush(log)
+end
+local seq = whole(log.seq)
+answer = seq .. "\n" .. (text and token or "")
+if not known[2] then redis.call("HSETNX", q.stats, "epoch", a.lane .. "-" .. created) end
+redis.call("HSET", q.stats, lane, lane_receipt(a.n, created, answer), "dispatched", whole((known[3] or 0) + 1),
+  "seq", seq, "token", token, "started", whole((known[7] or 0) + (text and 1 or 0)))
+return { "stored", now, seq, text }
