@@ -103,6 +103,17 @@ describe("what is loaded", () => {
     expect(loadedBy(asked).packages).toContain("prom-client")
   })
 
+  test("taskora/exporter loads what its adapter needs, and prom-client never", () => {
+    const { packages } = loadedBy(`
+      import { clusterExporter } from "taskora/exporter"
+      import { memoryAdapter } from "taskora/memory"
+      const exporter = clusterExporter({ adapter: memoryAdapter(), port: 0 })
+      await exporter.start()
+      if (!(await exporter.render()).body.includes("taskora_workers 0")) process.exit(3)
+      await exporter.close()`)
+    expect(packages).toEqual(["wasmoon"])
+  })
+
   test("opentelemetry() loads OpenTelemetry's APIs and nothing of its SDK", () => {
     const observer = `import { opentelemetry } from "taskora/opentelemetry"`
     const { files, packages } = loadedBy(work(`${memory}\n${observer}`, "opentelemetry()"))

@@ -102,10 +102,10 @@ describe("the packed package, installed in an empty project", () => {
   })
 
   test("brings the command taskora, found by npx", () => {
-    const taskora = (...args: string[]) => run("npx", ["--no", "taskora", ...args], { cwd: project })
+    const taskora = (...args: string[]) => run("npx", ["--no-install", "taskora", ...args], { cwd: project })
     expect(taskora("--version")).toBe(`${manifest.version}\n`)
     expect(taskora("exporter", "--help")).toContain("--redis URL")
-    expect(() => taskora("exporter", "--redis", "nowhere")).toThrow(/ended with 2\n[^]*--redis: the URL/)
+    expect(() => taskora("exporter", "--redis", "nowhere")).toThrow(/ended with 2\n[\s\S]*--redis: the URL/)
   })
 
   test("says what is missing where wasmoon or the SDK are not installed", () => {

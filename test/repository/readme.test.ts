@@ -43,6 +43,7 @@ describe("the README", () => {
           "taskora/memory": entry("src/memory.ts"),
           "taskora/prometheus": entry("exporters/prometheus.ts"),
           "taskora/opentelemetry": entry("exporters/opentelemetry/index.ts"),
+          "taskora/exporter": entry("exporters/cluster.ts"),
         },
       },
       include: ["*.ts"],

@@ -1,4 +1,6 @@
 import { randomBytes } from "node:crypto"
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
 import { Redis } from "ioredis"
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest"
 import {
@@ -8,10 +10,12 @@ import {
 } from "../../exporters/cluster.ts"
 import { transitionNames } from "../../src/model/observer.ts"
 import { redisAdapter } from "../../src/redis.ts"
+import { sampleCalls } from "../../src/store/redis/commands.ts"
 import { type Family, parseExposition, seriesValue } from "../support/exposition.ts"
 import { onBothHosts, testApps, until } from "../support/hosts.ts"
 import { startProxy } from "../support/proxy.ts"
 import { type RedisServer, redisAvailable, startRedis } from "../support/redis-server.ts"
+import { root } from "../support/repository.ts"
 
 const running: ClusterExporter[] = []
 afterEach(async () => {
@@ -259,8 +263,10 @@ describe.skipIf(!redisAvailable())("Redis and its exporter", () => {
     await app.task("t").dispatch({})
     await app.task("ranked").dispatch({}, { priority: 3 })
     await app.task("later").dispatch({}, { delay: 1 })
-    const rules = `+eval_ro +evalsha_ro +get +hget +hgetall +hmget +lindex +llen +time +zcard +zcount +zrange %R~${prefix}:taskora:*`
-    await admin.call("ACL", "SETUSER", "watcher", "reset", "on", `>${secret}`, ...rules.split(" "))
+    const page = readFileSync(join(root, "docs/exporter.md"), "utf8")
+    const [, words] = /^ACL SETUSER taskora-exporter (.+)$/m.exec(page) ?? []
+    const rules = words!.replace("shop:", `${prefix}:`).replace(/>\S+/, `>${secret}`)
+    await admin.call("ACL", "SETUSER", "watcher", "reset", ...rules.split(" "))
     await admin.call("ACL", "LOG", "RESET")
     const before = (await admin.keys(`${prefix}*`)).sort()
     const exporter = await started({ adapter: redisAdapter(asUser("watcher"), { prefix }) })
@@ -273,6 +279,30 @@ describe.skipIf(!redisAvailable())("Redis and its exporter", () => {
       .map((entry) => entry[entry.indexOf("object") + 1])
       .filter((name) => !/^(client|info)/.test(name!))
     expect(ours).toEqual([])
+  })
+
+  test("needs each of these permissions", async () => {
+    const names = sampleCalls("read", "k", "c").map(([name]) => name!.toLowerCase())
+    for (const name of names) {
+      await admin.call("ACL", "SETUSER", "short", "reset", "on", `>${secret}`, "%R~*", "+@all", `-${name}`)
+      const exporter = exporting({ adapter: redisAdapter(asUser("short"), { prefix: anyPrefix() }) })
+      const missing = name === "eval_ro" ? ["eval_ro", "evalsha_ro"] : [name]
+      await expect(exporter.start(), name).rejects.toMatchObject({ code: "PERMISSION", missing })
+    }
+  })
+
+  test("reads a replica", async () => {
+    const prefix = anyPrefix()
+    const app = open({ adapter: redisAdapter(server.url, { prefix }) })
+    await app.task("t").dispatch({})
+    const replica = await startRedis({ args: ["--replicaof", "127.0.0.1", String(server.port)] })
+    try {
+      const exporter = await started({ adapter: redisAdapter(replica.url, { prefix }), report: () => {} })
+      await shows(exporter, /taskora_queue_jobs.*"waiting".* 1$/)
+      await exporter.close()
+    } finally {
+      await replica.stop()
+    }
   })
 
   test("says which permission is missing, and gives up", async () => {
