@@ -18,6 +18,8 @@ export function renderMetricsReference(): string {
     "transition: sum it over all instances. What is marked *cluster* is a fact about the whole cluster and alike in",
     "every instance: take `max by (...)`, never a sum.",
     "",
+    ...bothPaths,
+    "",
     ...section("Counters", "counter"),
     ...section("Gauges", "gauge"),
     ...section("Histograms", "histogram"),
@@ -50,6 +52,15 @@ export function renderMetricsReference(): string {
     ),
   ].join("\n")}\n`
 }
+
+const bothPaths = [
+  "Scraped or pushed, Prometheus knows a metric by one name, with the same labels and buckets (`le` as OpenMetrics writes",
+  'it, `"1.0"`, in both text formats); what comes by OTLP has `otel_scope_*` labels besides. The tests hold this in one',
+  "Prometheus (Debian's 2.42): it scrapes an app's `/metrics`, and as a second job what the same app sent by OTLP/HTTP in",
+  "JSON, decoded and renamed by OpenTelemetry's documented rules as a test wrote them down, once from an SDK of the",
+  "user's own and once from `startTelemetry()`. All names, labels and values agree. Prometheus 2.42 has no OTLP receiver,",
+  "so that of newer versions was not run, nor was an OpenTelemetry Collector, nor OTLP in protobuf or over gRPC.",
+]
 
 function section(title: string, kind: Instrument["kind"]): string[] {
   return [`## ${title}`, "", table(head, instruments.filter((i) => i.kind === kind).map(row)), ""]
