@@ -1,5 +1,5 @@
 import type { Context, MiddlewareContext } from "../model/context.ts"
-import { type Duration, durationMs } from "../model/duration.ts"
+import { type Duration, durationMs, show } from "../model/duration.ts"
 import type { Objectives, TraceRelation } from "../model/observer.ts"
 import {
   checkNames,
@@ -15,11 +15,11 @@ import { noRetry, type Retry, type RetryOptions, resolveRetry } from "./retry.ts
 export type Handler<In = unknown, Out = unknown> = (data: In, ctx: Context) => Out | Promise<Out>
 
 export interface ObjectiveOptions {
-  /** Share of ended jobs (cancelled ones apart) that complete, between 0 and 1. */
+  /** Share of ended jobs (cancelled ones apart) that complete, above 0 and below 1. */
   readonly success?: number
-  /** Share of claims that come within a time of the job's becoming eligible. */
+  /** Share of claims that come within a time of the job's becoming eligible; exactly that time meets it. */
   readonly wait?: { readonly within: Duration; readonly target: number }
-  /** Share of completed attempts that take no longer. */
+  /** Share of completed attempts that take no longer; exactly that time meets it. */
   readonly duration?: { readonly within: Duration; readonly target: number }
 }
 
@@ -102,7 +102,7 @@ export function define(
     onCancel: onCancel as Definition["onCancel"],
     retention: resolveRetention(own.retention, retention, `${what}: retention`),
     info,
-    objectives: own.objectives && resolveObjectives(own.objectives, `${what}: objectives`),
+    objectives: resolveObjectives(own.objectives, `${what}: objectives`),
     relation: resolveRelation(own.trace, what),
   }
 }
@@ -139,11 +139,12 @@ export function resolveRelation(trace: { readonly relation?: TraceRelation } | u
   return trace.relation
 }
 
-function resolveObjectives(options: ObjectiveOptions, what: string): Objectives {
+function resolveObjectives(options: ObjectiveOptions | undefined, what: string): Objectives | undefined {
+  if (options === undefined) return undefined
   checkNames(options, ["success", "wait", "duration"], what)
   const share = (value: unknown, of: string): number => {
     if (typeof value === "number" && value > 0 && value < 1) return value
-    throw invalid(`${what}.${of} must be a number between 0 and 1, such as 0.99`)
+    throw invalid(`${what}.${of} must be a number above 0 and below 1, such as 0.99, not ${show(value)}`)
   }
   const bound = (kind: "wait" | "duration") => {
     const given = options[kind]
