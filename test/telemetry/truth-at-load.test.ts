@@ -4,6 +4,7 @@ import { Redis } from "ioredis"
 import { afterAll, beforeAll, expect, test } from "vitest"
 import { type TransitionName, transitionNames } from "../../src/model/observer.ts"
 import { taskKeys } from "../../src/store/keys.ts"
+import { type BuiltCommand, buildCommand, type CommandRun } from "../support/command.ts"
 import { onRedis, until } from "../support/hosts.ts"
 import { buildProgram, type Program } from "../support/program.ts"
 import { seriesOf, sumsOf } from "./truth.ts"
@@ -42,9 +43,21 @@ const left: readonly Batch[] = [
   { task: "parked", deed: "hold", count: 2, delay: "1h" },
 ]
 
+/** A process of `taskora exporter`. */
+interface Exporter {
+  readonly run: CommandRun
+  readonly url: string
+}
+
+/** Those that live to the end, and work or dispatch. */
+const survivors = ["first", "second", "worker", "stand-in"] as const
+const launches = 'taskora_store_call_duration_seconds_count[["script","launch"]]'
+const transitions = "taskora_cluster_transitions_total"
+
 onRedis("20,000 jobs, a pod that is killed, and one that is replaced", (host) => {
   let program: Program
-  let directory: string
+  let taskora: BuiltCommand
+  let directory: string | undefined
   let redis: Redis
   let prefix: string
   const pods = new Map<string, LoadPod>()
@@ -53,17 +66,52 @@ onRedis("20,000 jobs, a pod that is killed, and one that is replaced", (host) =>
   /** What the killed pod had written before and after its last scrape. */
   let window: { readonly before: Fact[]; readonly after: Fact[] }
   let ledger: Ledger
+  /** What the exporter told right before it was killed, and its successor right afterwards. */
+  let handover: { readonly before: ReadonlyMap<string, number>; readonly after: ReadonlyMap<string, number> }
+  /** What the exporters told at the end. */
+  let exported: string[]
 
   const living = () => [...lastWords].filter(([name]) => name !== "victim").map(([, body]) => body)
   const sorted = (series: ReadonlyMap<string, number>) => Object.fromEntries([...series].sort())
   const count = (facts: readonly Fact[], what: Fact["what"]) => facts.filter((f) => f.what === what).length
 
   async function open(name: string, role: PodConfig["role"], listens = false): Promise<LoadPod> {
-    const diary = join(directory, name)
+    const diary = join(directory!, name)
     const pod = new LoadPod(name, program, { url: host.url()!, prefix, role, listens, diary })
     pods.set(name, pod)
     await pod.start()
     return pod
+  }
+
+  async function openExporter(): Promise<Exporter> {
+    const run = taskora.start([
+      "exporter",
+      "--redis",
+      host.url()!,
+      "--prefix",
+      prefix,
+      "--listen",
+      "127.0.0.1:0",
+    ])
+    const [, url] = await run.says(/serving (http:\/\/\S+)\/metrics/)
+    return { run, url: url! }
+  }
+
+  const scrapeExporter = async ({ url }: Exporter) => (await fetch(`${url}/metrics`)).text()
+
+  /** A kill half-way, while jobs run. */
+  async function restart(exporter: Exporter): Promise<Exporter> {
+    const before = seriesOf(await scrapeExporter(exporter), transitions)
+    exporter.run.process.kill("SIGKILL")
+    await exporter.run.code()
+    const next = await openExporter()
+    let after: ReadonlyMap<string, number> = new Map()
+    await until(async () => {
+      after = seriesOf(await scrapeExporter(next), transitions)
+      return after.size > 0
+    }, "the new exporter has read the queues")
+    handover = { before, after }
+    return next
   }
 
   /** The store's own counters of a task. */
@@ -107,9 +155,7 @@ onRedis("20,000 jobs, a pod that is killed, and one that is replaced", (host) =>
       60_000,
     )
     const words = async () => {
-      const bodies = await Promise.all(
-        ["first", "second", "worker", "stand-in"].map((n) => pods.get(n)!.scrape()),
-      )
+      const bodies = await Promise.all(survivors.map((name) => pods.get(name)!.scrape()))
       return JSON.stringify([...sumsOf(bodies)])
     }
     let before = ""
@@ -123,17 +169,27 @@ onRedis("20,000 jobs, a pod that is killed, and one that is replaced", (host) =>
   }
 
   beforeAll(async () => {
-    program = await buildProgram(join(import.meta.dirname, "truth-at-load-pod.ts"))
+    ;[program, taskora] = await Promise.all([
+      buildProgram(join(import.meta.dirname, "truth-at-load-pod.ts")),
+      buildCommand(),
+    ])
     directory = mkdtempSync(join(import.meta.dirname, "../../.tmp/diaries-"))
     prefix = host.adapter().prefix
     redis = new Redis(host.url()!)
-    const [first, second, worker, replaced, victim] = await Promise.all([
+    const [first, second, worker, replaced, victim, exporter, another] = await Promise.all([
       open("first", "dispatcher", true),
       open("second", "dispatcher"),
       open("worker", "worker"),
       open("replaced", "worker"),
       open("victim", "worker"),
+      openExporter(),
+      openExporter(),
     ])
+    // A worker that dispatches with nothing to do stores and claims in one.
+    await worker.order({
+      op: "dispatch",
+      batches: Array.from({ length: 40 }, () => ({ task: "plain", deed: "return", count: 1 }) as const),
+    })
     const both = (batches: readonly Batch[]) =>
       Promise.all([first, second].map((pod) => pod.order({ op: "dispatch", batches })))
     await first.order({
@@ -154,6 +210,7 @@ onRedis("20,000 jobs, a pod that is killed, and one that is replaced", (host) =>
     await first.order({ op: "dispatch", batches: [{ task: "held", deed: "hold", count: 60 }] })
     const secondHalf = both([...ordinary, ...unwanted])
     await untilStarted(replaced, count(replaced.facts(), "start") + 500)
+    const restarted = restart(exporter)
     const closing = replaced.order({ op: "close", timeout: 300 })
     await open("stand-in", "worker")
     lastWords.set("replaced", (await closing) as string)
@@ -168,8 +225,8 @@ onRedis("20,000 jobs, a pod that is killed, and one that is replaced", (host) =>
     )
     await Promise.all([worker, pods.get("stand-in")!].map((pod) => pod.order({ op: "open" })))
     await atRest()
-    for (const name of ["first", "second", "worker", "stand-in"])
-      lastWords.set(name, await pods.get(name)!.scrape())
+    for (const name of survivors) lastWords.set(name, await pods.get(name)!.scrape())
+    exported = await Promise.all([await restarted, another].map(scrapeExporter))
 
     const fates: Readonly<Record<string, PodDiary["fate"]>> = { victim: "killed", replaced: "closed" }
     ledger = new Ledger(
@@ -181,9 +238,10 @@ onRedis("20,000 jobs, a pod that is killed, and one that is replaced", (host) =>
 
   afterAll(async () => {
     await Promise.all([...pods.values()].map((pod) => pod.kill()))
+    await taskora?.remove()
     redis?.disconnect()
     program?.remove()
-    rmSync(directory, { recursive: true, force: true })
+    if (directory) rmSync(directory, { recursive: true, force: true })
   })
 
   test("the work was as hard as it should have been", () => {
@@ -208,6 +266,9 @@ onRedis("20,000 jobs, a pod that is killed, and one that is replaced", (host) =>
     expect(ledger.stalled.recovered).toBeGreaterThanOrEqual(1)
     expect(ledger.stalled.failed).toBe(2)
     expect(sum("attempts_released_total", '"frail"')).toBe(2)
+    expect(
+      seriesOf(lastWords.get("worker")!, "taskora_store_call_duration_seconds").get(launches),
+    ).toBeGreaterThan(0)
     const duplicates = ["first", "second"].flatMap((name) =>
       pods
         .get(name)!
@@ -258,21 +319,36 @@ onRedis("20,000 jobs, a pod that is killed, and one that is replaced", (host) =>
 
   test("cluster.transitions of every pod, and the store's own counters, are what happened", async () => {
     const expected = sorted(ledger.cluster.series)
-    for (const name of ["first", "second", "worker", "stand-in"])
-      expect(sorted(seriesOf(lastWords.get(name)!, "taskora_cluster_transitions_total")), name).toEqual(
-        expected,
-      )
+    for (const name of survivors)
+      expect(sorted(seriesOf(lastWords.get(name)!, transitions)), name).toEqual(expected)
     const stored = await Promise.all(
       Object.keys(tasks).map(async (task) =>
         Object.entries(await stats(task))
           .filter(([, value]) => value > 0)
           .map(([transition, value]): [string, number] => [
-            `taskora_cluster_transitions_total${JSON.stringify(Object.entries({ task, transition }))}`,
+            `${transitions}${JSON.stringify(Object.entries({ task, transition }))}`,
             value,
           ]),
       ),
     )
     expect(sorted(new Map(stored.flat()))).toEqual(expected)
+  })
+
+  test("the exporter that was killed half-way, and a second one, tell the same", () => {
+    for (const body of exported)
+      expect(sorted(seriesOf(body, transitions))).toEqual(sorted(ledger.cluster.series))
+    expect(total(handover.before, "cluster_transitions_total", ['"started"'])).toBeGreaterThan(1000)
+    for (const [series, value] of handover.before)
+      expect(handover.after.get(series), series).toBeGreaterThanOrEqual(value)
+    for (const body of [...exported, ...survivors.map((name) => lastWords.get(name)!)]) {
+      const left = [...seriesOf(body, "taskora_queue_jobs")]
+      expect(Object.fromEntries(left)).toEqual({
+        'taskora_queue_jobs[["state","delayed"],["task","parked"]]': 4,
+        'taskora_queue_jobs[["state","waiting"],["task","parked"]]': 6,
+      })
+      // The killed one's registration takes a while to expire.
+      expect([2, 3]).toContain([...seriesOf(body, "taskora_workers").values()][0])
+    }
   })
 
   test("a listener has heard of every transition once", () => {
