@@ -1,6 +1,6 @@
 import { boards } from "./boards.ts"
 import { dashboard } from "./render/dashboard.ts"
-import { alertRules, recordingRules } from "./rules/files.ts"
+import { alertRules, recordingRules, ruleTests } from "./rules/files.ts"
 import { runbooks } from "./rules/runbooks.ts"
 
 /** Every generated file, by its path from the repository's root. */
@@ -12,6 +12,7 @@ export function generatedFiles(): ReadonlyMap<string, string> {
     ]),
     ["dashboards/prometheus/taskora.rules.yml", recordingRules()],
     ["dashboards/prometheus/taskora.alerts.yml", alertRules()],
+    ["dashboards/prometheus/tests/taskora.tests.yml", ruleTests()],
     ["docs/alerts.md", runbooks()],
   ])
 }

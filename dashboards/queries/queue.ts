@@ -2,7 +2,7 @@
 
 import { objective, queueState, task } from "../../exporters/catalogue/attributes.ts"
 import { counters, gauges, type Instrument } from "../../exporters/catalogue.ts"
-import { aggregate, is, labelName, type PromQL, top } from "../promql.ts"
+import { aggregate, is, job, labelName, type PromQL, prefix, top } from "../promql.ts"
 import { query, unit } from "../query.ts"
 
 export const waiting = is(queueState, "waiting")
@@ -25,10 +25,10 @@ function depthOf(from: PromQL): string {
   return from.value(gauges.queueJobs, { where: [waiting] })
 }
 
-/** Ages by task, and 0 for a task that has nothing to wait for. */
+/** Ages by task, and 0 for a task that has nothing to wait for. An age is taken in each cluster before any are compared. */
 function agesByTask(from: PromQL): string {
-  const oldest = from.largest(gauges.queueOldest, { by: [task] })
-  return `(${ageOf(oldest)}) or (${oldest} * 0)`
+  const oldest = from.largest(gauges.queueOldest, { by: [job, prefix, task] })
+  return aggregate("max", [task], `(${ageOf(oldest)}) or (${oldest} * 0)`)
 }
 
 export const depth = query({

@@ -3,6 +3,7 @@ import { type Alert, runbookUrl } from "./alert.ts"
 import { jobAlerts } from "./jobs.ts"
 import { queueAlerts } from "./queue.ts"
 import { recordings } from "./recording.ts"
+import { scenarios } from "./scenarios.ts"
 
 export const alerts: readonly Alert[] = [...jobAlerts, ...queueAlerts]
 
@@ -25,4 +26,24 @@ export function alertRules(): string {
 
 export function text(document: unknown): string {
   return `#${generated}${stringify(document, { lineWidth: 0 })}`
+}
+
+/** The scenarios, for `promtool test rules`. */
+export function ruleTests(): string {
+  const firing = 'count by (alertname) (ALERTS{alertstate="firing"})'
+  return text({
+    rule_files: ["../taskora.rules.yml", "../taskora.alerts.yml"],
+    evaluation_interval: "1m",
+    group_eval_order: ["taskora", "taskora-alerts"],
+    tests: scenarios.map((scenario) => ({
+      name: scenario.name,
+      interval: "1m",
+      input_series: scenario.series,
+      promql_expr_test: Object.entries(scenario.firing).map(([minute, names]) => ({
+        expr: firing,
+        eval_time: `${minute}m`,
+        exp_samples: names.map((name) => ({ labels: `{alertname="${name}"}`, value: 1 })),
+      })),
+    })),
+  })
 }
