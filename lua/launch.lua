@@ -19,20 +19,20 @@ end
 if a.asking == "1" then return { "stored", now, "0" } end
 
 local created = whole(now)
-local job = newcomer(a.base, a.id, a.body)
+local body, data = newcomer_body(a.body)
 local log = events_begin(q, a.instance, a.maxlen, tonumber(known[5] or 0))
 local token, text, records = known[6] or "0", nil, {}
 local place = redis.call("LPUSH", q.waiting, a.id)
 if place > 1 or known[4] == "1" then
-  newcomer_record(records, job, newcomer_text(job, created))
+  newcomer_add(records, a.base, a.id, (data and fresh_apart or fresh_head) .. created .. ",,,,,,,,\n\n" .. body, data)
   redis.call("MSET", unpack(records))
   if place == 1 then redis.call("ZADD", q.wake, 0, "w") end
 else
   redis.call("RPOP", q.waiting)
   token = whole(token + 1)
-  text = "a," .. token .. ",1," .. created .. ",," .. a.attempts .. "," .. (job.data and "b" or "") .. ",\n\n"
-    .. created .. ",,,,,,,,\n\n" .. job.body
-  newcomer_record(records, job, text)
+  text = "a," .. token .. ",1," .. created .. ",," .. a.attempts .. "," .. (data and "b" or "") .. ",\n\n" .. created
+    .. ",,,,,,,,\n\n" .. body
+  newcomer_add(records, a.base, a.id, text, data)
   redis.call("MSET", unpack(records))
   redis.call("ZADD", q.active, whole(now + a.lease), a.id .. "\t" .. token)
   events_tell(log, "active", a.id .. "\t1\t" .. created .. "\t" .. created, 1)

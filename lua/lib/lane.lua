@@ -6,11 +6,10 @@
 -- nil: this call is new. Otherwise "same" and the saved answer, or "stale".
 local function lane_check(receipt, n)
   if not receipt then return nil end
-  local last, answer = string.match(receipt, "^(%d+) %d+\n(.*)$")
-  last = tonumber(last)
+  local last = tonumber(string.match(receipt, "^%d+"))
   if not last or n > last then return nil end
-  if n == last then return "same", answer end
-  return "stale"
+  if n < last then return "stale" end
+  return "same", string.sub(receipt, string.find(receipt, "\n", 1, true) + 1)
 end
 
 -- `time`: now, as text.

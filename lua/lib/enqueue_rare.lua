@@ -1,0 +1,66 @@
+-- @include queue
+-- What `enqueue` needs for jobs with options: a delay, a priority, a name.
+
+-- Takes the jobs apart and settles which are stored: those, and a letter for each. A wrong option is an error, in words.
+local function read(a, argv, first)
+  local jobs, seen, words = {}, {}, {}
+  for i = first, #argv, 3 do
+    local id, options = argv[i], argv[i + 1]
+    local job = { id = id }
+    job.body, job.data = newcomer_body(argv[i + 2])
+    if options ~= "" then
+      local delay, priority, chosen = string.match(options, "^(%d+),(%d+),(%d)$")
+      if not delay then return nil, "ERR options of job " .. id .. " are not delay,priority,named" end
+      job.delay, job.priority, job.chosen = tonumber(delay), tonumber(priority), chosen == "1"
+    end
+    if job.chosen and (seen[id] or redis.call("EXISTS", a.base .. "job:" .. id) == 1) then
+      words[#words + 1] = "d"
+    else
+      seen[id] = true
+      words[#words + 1] = "s"
+      jobs[#jobs + 1] = job
+    end
+  end
+  return jobs, table.concat(words)
+end
+
+-- Writes them. `due`: when the next delayed job falls due, as far as known.
+local function write(q, a, jobs, now, due)
+  if #jobs == 0 then return end
+  -- The nonces are those that the HINCRBY after the MSET reserves: nothing else runs in between, and the first write
+  -- must be one that a full server refuses.
+  local before = tonumber(redis.call("HGET", q.stats, "order") or "0")
+  local records, back, scored, earliest, nonces = {}, {}, {}, nil, 0
+  for _, job in ipairs(jobs) do
+    local r = record_new(whole(now), job.body)
+    job.r = r
+    if job.data then r.flags = "b" end
+    if job.chosen then
+      nonces = nonces + 1
+      r.nonce = whole(before + nonces)
+    end
+    if job.priority and job.priority > 0 then r.priority = whole(job.priority) end
+    if job.delay and job.delay > 0 then
+      local at = now + job.delay
+      r.state, r.eligible, r.life = "d", whole(at), whole(at)
+      scored[#scored + 1] = r.eligible
+      scored[#scored + 1] = record_place(job.id, r)
+      if not earliest or at < earliest then earliest = at end
+    else
+      back[#back + 1] = job
+    end
+    newcomer_add(records, a.base, job.id, record_text(r), job.data)
+  end
+  redis.call("MSET", unpack(records))
+  queue_orders(q, nonces)
+  queue_back(q, back)
+  queue_delay(q, scored, earliest, due)
+  -- Those with a priority have got their orders only now.
+  local ranked = {}
+  for _, job in ipairs(back) do
+    if job.r.order ~= "" then newcomer_add(ranked, a.base, job.id, record_text(job.r)) end
+  end
+  if #ranked > 0 then redis.call("MSET", unpack(ranked)) end
+end
+
+return { read = read, write = write }
