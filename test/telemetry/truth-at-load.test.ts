@@ -199,6 +199,7 @@ onRedis("20,000 jobs, a pod that is killed, and one that is replaced", (host) =>
     await until(
       () => ["frail", "doomed"].every((task) => holding(victim, task).length === 2),
       "the victim holds its share",
+      60_000,
     )
 
     const firstHalf = both([...ordinary, ...twins])
@@ -411,6 +412,15 @@ onRedis("20,000 jobs, a pod that is killed, and one that is replaced", (host) =>
       expect(sum("job_wait_duration_seconds_count"), task).toBe(sum("attempts_started_total"))
       expect(sum("job_payload_size_bytes_count", "in"), task).toBe(sum("jobs_dispatched_total"))
       expect(sum("job_payload_size_bytes_count", "out"), task).toBe(sum("jobs_completed_total"))
+      // Recovery cancelled one that nobody ran any more.
+      const unheard = task === "frail" ? 1 : 0
+      expect(took("cancelled") + unheard, task).toBe(sum("jobs_cancelled_total", "active"))
+      for (const outcome of ["completed", "failed"])
+        expect(sum("job_attempts_count", outcome), task).toBe(sum(`jobs_${outcome}_total`))
+      // Those that had run, and were handed back and waiting as they were cancelled, took attempts too.
+      const attempted = sum("job_attempts_count", "cancelled")
+      expect(attempted, task).toBeGreaterThanOrEqual(sum("jobs_cancelled_total", "active"))
+      expect(attempted, task).toBeLessThanOrEqual(sum("jobs_cancelled_total"))
       for (const outcome of ["completed", "failed", "cancelled"])
         expect(sum("job_total_duration_seconds_count", outcome), task).toBe(sum(`jobs_${outcome}_total`))
     }
