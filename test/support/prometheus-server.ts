@@ -29,18 +29,24 @@ export class PrometheusServer {
     this.url = url
   }
 
-  /** `others`, ports by the names of their jobs, say themselves which job and instance each series is of. */
+  /**
+   * `others`, ports by the names of their jobs, say themselves which job and instance each series is of. `rules` are
+   * the texts of rule files, evaluated as often as is scraped.
+   */
   static async start(
     targets: readonly number[],
     others: Readonly<Record<string, number>> = {},
+    { interval = "300ms", rules = [] }: { interval?: string; rules?: readonly string[] } = {},
   ): Promise<PrometheusServer> {
     const directory = mkdtempSync(join(tmpdir(), "taskora-prometheus-"))
     const config = join(directory, "prometheus.yml")
     const addresses = (ports: readonly number[]) => ports.map((port) => `"127.0.0.1:${port}"`).join(", ")
+    for (const [i, text] of rules.entries()) writeFileSync(join(directory, `rules-${i}.yml`), text)
     writeFileSync(
       config,
       [
-        "global: { scrape_interval: 300ms, scrape_timeout: 300ms }",
+        `global: { scrape_interval: ${interval}, scrape_timeout: ${interval}, evaluation_interval: ${interval} }`,
+        'rule_files: ["rules-*.yml"]',
         "scrape_configs:",
         "  - job_name: taskora",
         `    static_configs: [{ targets: [${addresses(targets)}] }]`,
