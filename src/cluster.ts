@@ -1,5 +1,5 @@
 import { checkWire } from "./connection.ts"
-import { QueueRead } from "./manage/queue-read.ts"
+import { parseInfo, QueueRead } from "./manage/queue-read.ts"
 import { systemClock } from "./model/clock.ts"
 import { ConnectionError, TaskoraError } from "./model/errors.ts"
 import type { QueueSnapshot, Source, TaskQueue } from "./model/observer.ts"
@@ -128,7 +128,12 @@ class EveryQueue {
   }
 
   private namesOf({ tasks }: RosterReply): readonly string[] {
-    this.infos = new Map(tasks.map(({ name, info }) => [name, JSON.parse(info)]))
+    this.infos = new Map(tasks.map(({ name, info }) => [name, infoOf(info)]))
     return [...this.infos.keys()]
   }
+}
+
+function infoOf(text: string): NonNullable<TaskQueue["info"]> {
+  const { owner, runbook } = parseInfo(text)
+  return { ...(typeof owner === "string" && { owner }), ...(typeof runbook === "string" && { runbook }) }
 }

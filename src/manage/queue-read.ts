@@ -8,6 +8,7 @@ import {
 import type { Core } from "../store/core.ts"
 import type { CountReply, RosterReply } from "../store/replies.ts"
 import { scripts } from "../store/scripts.ts"
+import { StoreError } from "../store/store.ts"
 
 const freshMs = 1000
 const tasksAtOnce = 100
@@ -53,26 +54,34 @@ export class QueueRead {
   private async ask(): Promise<QueueSnapshot> {
     const { link } = this.core
     const roster = await link.run(scripts.roster, link.shared, {})
-    const workers = roster.workers.map((info) => JSON.parse(info) as { tasks: readonly string[] })
+    const workers = roster.workers.map(tasksOfWorker)
     const names = this.tasks(roster)
     const tasks: TaskQueue[] = []
+    let refused: StoreError | undefined
     for (let i = 0; i < names.length; i += tasksAtOnce) {
       const some = names.slice(i, i + tasksAtOnce)
-      const counts = await Promise.all(some.map((task) => countTask(this.core, task)))
+      const counts = await Promise.all(some.map((task) => this.count(task)))
       counts.forEach((count, k) => {
-        tasks.push(this.taskQueue(some[k]!, count, workers))
+        if (!(count instanceof StoreError)) tasks.push(this.taskQueue(some[k]!, count, workers))
+        else refused ??= count
       })
     }
+    // Where none can be counted, it is not some task's keys that are wrong.
+    if (refused && tasks.length === 0) throw refused
     const snapshot = { at: roster.at, tasks, workers: workers.length }
     this.last = { at: link.clock.monotonic(), snapshot }
     return snapshot
   }
 
-  private taskQueue(
-    task: string,
-    count: CountReply,
-    workers: readonly { tasks: readonly string[] }[],
-  ): TaskQueue {
+  /** A task whose keys somebody spoilt is left out, and hides no other. Its own workers tell of it. */
+  private count(task: string): Promise<CountReply | StoreError> {
+    return countTask(this.core, task).catch((error: unknown) => {
+      if (error instanceof StoreError && error.fate === "refused") return error
+      throw error
+    })
+  }
+
+  private taskQueue(task: string, count: CountReply, workers: readonly (readonly unknown[])[]): TaskQueue {
     const values = this.neverFalling(task, count)
     return {
       task,
@@ -80,7 +89,7 @@ export class QueueRead {
       delayed: count.delayed,
       active: count.active,
       oldestAt: count.oldest,
-      workers: workers.filter((worker) => worker.tasks.includes(task)).length,
+      workers: workers.filter((tasks) => tasks.includes(task)).length,
       transitions: Object.fromEntries(transitionNames.map((name, i) => [name, values[i] ?? 0])) as Record<
         TransitionName,
         number
@@ -96,5 +105,21 @@ export class QueueRead {
         : [...counters]
     this.highest.set(task, { epoch, values })
     return values
+  }
+}
+
+function tasksOfWorker(info: string): readonly unknown[] {
+  const { tasks } = parseInfo(info)
+  return Array.isArray(tasks) ? tasks : []
+}
+
+/** What a registry holds of a task or a worker; empty where somebody else wrote what cannot be read. */
+export function parseInfo(text: string): Readonly<Record<string, unknown>> {
+  try {
+    const info: unknown = JSON.parse(text)
+    return typeof info === "object" && info !== null ? (info as Record<string, unknown>) : {}
+  } catch {
+    // One entry that is damaged must not hide all the others.
+    return {}
   }
 }

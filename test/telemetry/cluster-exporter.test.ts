@@ -16,6 +16,7 @@ import { onBothHosts, testApps, until } from "../support/hosts.ts"
 import { startProxy } from "../support/proxy.ts"
 import { type RedisServer, redisAvailable, startRedis } from "../support/redis-server.ts"
 import { root } from "../support/repository.ts"
+import { openmetrics } from "../support/scrape.ts"
 
 const running: ClusterExporter[] = []
 afterEach(async () => {
@@ -91,6 +92,9 @@ onBothHosts("the exporter of a cluster", (host) => {
       "taskora_task_workers",
       "taskora_workers",
     ])
+    const other = parseExposition((await exporter.render(openmetrics)).body, "openmetrics")
+    const family = (name: string) => name.replace(/_total$/, "")
+    expect([...other.keys()].sort()).toEqual([...read.keys()].map(family).sort())
     const value = (name: string, labels: object = {}) => seriesValue(read, name, { ...labels, prefix })
     expect(value("taskora_store_up")).toBe(1)
     // Itself it does not count.
@@ -303,6 +307,27 @@ describe.skipIf(!redisAvailable())("Redis and its exporter", () => {
     } finally {
       await replica.stop()
     }
+  })
+
+  test("keeps what is damaged apart from what is not", async () => {
+    const prefix = anyPrefix()
+    const app = open({ adapter: redisAdapter(server.url, { prefix }) })
+    for (const name of ["well", "sick", "odd"]) await app.task(name).dispatch({})
+    await admin.del(`${prefix}:taskora:{sick}:waiting`)
+    await admin.set(`${prefix}:taskora:{sick}:waiting`, "not a list")
+    await admin.hset(`${prefix}:taskora:tasks`, { odd: '{"owner":5,"runbook":', worse: "null" })
+    await admin.zadd(`${prefix}:taskora:workers`, Date.now() + 60_000, "stranger")
+    await admin.hset(`${prefix}:taskora:worker-info`, "stranger", '{"tasks":"well"}')
+    const exporter = await started({ adapter: redisAdapter(server.url, { prefix }) })
+    await shows(exporter, /store_up.* 1$/)
+    for (const task of ["well", "odd"])
+      await shows(exporter, new RegExp(`taskora_queue_jobs.*"${task}".*"waiting".* 1$`))
+    const series = await seriesOf(exporter)
+    expect(series.filter((line) => line.includes('"sick"'))).toEqual([])
+    expect(series).toContainEqual(expect.stringMatching(/taskora_workers.* 1$/))
+    expect(series).toContainEqual(expect.stringMatching(/taskora_task_workers.*"well".* 0$/))
+    await admin.hdel(`${prefix}:taskora:tasks`, "well", "odd", "worse")
+    await shows(exporter, /store_up.* 0$/)
   })
 
   test("says which permission is missing, and gives up", async () => {
