@@ -110,13 +110,13 @@ function timeline(record: JobRecord): TimelineEntry[] {
 function traceIds(record: JobRecord): JobInfo["trace"] {
   const runs = [...record.history.map(({ run }) => run), record.state === "delayed" ? "" : record.run]
   const attempts = runs.map(traceId).filter((id) => id !== undefined)
-  const dispatch = traceId(headerOf(record.headers))
+  const dispatch = dispatchTraceId.exec(record.headers)?.[1]
   return { ...(dispatch === undefined ? {} : { dispatch }), attempts: [...new Set(attempts)] }
 }
 
-function headerOf(headers: string): string {
-  return /"traceparent":"([^"]*)"/.exec(headers)?.[1] ?? ""
-}
+/** As W3C's, B3's and Jaeger's propagators write it; others may call and spell it as they like. */
+const dispatchTraceId =
+  /"(?:traceparent":"[\da-f]{2}-|b3":"|x-b3-traceid":"|uber-trace-id":")([\da-f]{32})(?![\da-f])/i
 
 function traceId(traceparent: string): string | undefined {
   return /^[0-9a-f]{2}-([0-9a-f]{32})-/.exec(traceparent)?.[1]
