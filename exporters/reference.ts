@@ -35,6 +35,8 @@ export function renderMetricsReference(): string {
     "error types that are no class names share the value `_OTHER`; `taskora_series_overflows_total` counts what went",
     "there.",
     "",
+    ...ownLimit,
+    "",
     table(["instrument", "attribute", "values"], valueRows()),
     "",
     "## Buckets",
@@ -52,6 +54,13 @@ export function renderMetricsReference(): string {
     ),
   ].join("\n")}\n`
 }
+
+const ownLimit = [
+  "An SDK has a limit of its own: of an instrument's label sets its meter keeps 2,000, and loses values of further ones.",
+  "An app with more than 150 tasks has more. `startTelemetry()` sees to it; the reader of an SDK that you set up needs",
+  "`metricProducers: [metricProducer()]`, or its provider a View with a higher `aggregationCardinalityLimit` for the",
+  "meter `taskora`.",
+]
 
 const bothPaths = [
   "Scraped or pushed, Prometheus knows a metric by one name, with the same labels and buckets (`le` as OpenMetrics writes",

@@ -63,8 +63,8 @@ onRedis("20,000 jobs, a pod that is killed, and one that is replaced", (host) =>
   const pods = new Map<string, LoadPod>()
   /** The last that each living pod had to say, and the killed one. */
   const lastWords = new Map<string, string>()
-  /** What the killed pod had written before and after its last scrape. */
-  let window: { readonly before: Fact[]; readonly after: Fact[] }
+  /** The killed pod's last scrape: what it had written before and after it, and when that was. */
+  let window: Record<"before" | "after", { readonly facts: Fact[]; readonly at: number }>
   let ledger: Ledger
   /** What the exporter told right before it was killed, and its successor right afterwards. */
   let handover: { readonly before: ReadonlyMap<string, number>; readonly after: ReadonlyMap<string, number> }
@@ -131,9 +131,9 @@ onRedis("20,000 jobs, a pod that is killed, and one that is replaced", (host) =>
     pod.facts().flatMap((fact) => (fact.what === "start" && fact.task === task ? [fact.id] : []))
 
   async function killOne(victim: LoadPod, first: LoadPod): Promise<void> {
-    const before = victim.facts()
+    const before = { facts: victim.facts(), at: Date.now() }
     lastWords.set("victim", await victim.scrape())
-    window = { before, after: victim.facts() }
+    window = { before, after: { facts: victim.facts(), at: Date.now() } }
     await victim.kill()
     // A request that nobody is left to hear: recovery honours it.
     expect(await first.order({ op: "cancel", id: holding(victim, "frail")[0]! })).toBe("requested")
@@ -299,21 +299,28 @@ onRedis("20,000 jobs, a pod that is killed, and one that is replaced", (host) =>
       if (name !== "victim") expect(own(sumsOf([body])), name).toEqual(own(ledger.of(name)))
   })
 
-  test("the killed pod's last scrape is what it had written, give or take its slots", () => {
+  test("the killed pod's last scrape is what it had written, and the streams held, give or take its slots", () => {
     const told = sumsOf([lastWords.get("victim")!])
-    const ends: readonly (readonly [string, Fact["what"]])[] = [
-      ["attempts_started_total", "start"],
-      ["job_wait_duration_seconds_count", "start"],
-      ["jobs_completed_total", "return"],
-      ["attempts_failed_total", "throw"],
+    const { before, after } = window
+    const instance = before.facts.find((fact) => fact.what === "instance")!.id
+    const heard = pods.get("first")!.facts()
+    const ends: readonly (readonly [string, readonly Fact["what"][], string])[] = [
+      ["attempts_started_total", ["start"], "active"],
+      ["job_wait_duration_seconds_count", ["start"], "active"],
+      ["jobs_completed_total", ["return"], "completed"],
+      // Nothing is aborted yet but what ran out of time.
+      ["attempts_failed_total", ["throw", "abort"], "failed"],
     ]
-    for (const [name, what] of ends) {
+    for (const [name, whats, event] of ends) {
       const value = total(told, name, [])
-      const { before, after } = window
-      // Runs that reached their time limit failed too; they are no more than there are slots for them.
-      const late = after.filter((fact) => fact.what === "abort").length
-      expect(value, name).toBeGreaterThanOrEqual(count(before, what) - slots)
-      expect(value, name).toBeLessThanOrEqual(count(after, what) + slots + late)
+      const written = ({ facts }: typeof before) => facts.filter(({ what }) => whats.includes(what)).length
+      const streamed = ({ at }: typeof before) =>
+        heard.filter((f) => f.what === "event" && f.name === event && f.instance === instance && f.at <= at)
+          .length
+      for (const count of [written, streamed]) {
+        expect(value, name).toBeGreaterThanOrEqual(count(before) - slots)
+        expect(value, name).toBeLessThanOrEqual(count(after) + slots)
+      }
     }
     expect(total(told, "attempts_started_total", [])).toBeGreaterThan(400)
   })
