@@ -1,6 +1,6 @@
 import { context, type Link, ROOT_CONTEXT, type Span, SpanKind } from "@opentelemetry/api"
 import type { JobHeaders, Transition } from "../../src/model/observer.ts"
-import { extract, parseTraceparent, positionOf } from "./context.ts"
+import { extract, parseTraceparent } from "./context.ts"
 import { type SpanAttributes, systemName } from "./conventions.ts"
 import { markFailed, recordFailure } from "./failure.ts"
 import type { Tracing } from "./tracing.ts"
@@ -27,7 +27,7 @@ export class MomentSpans {
     attributes["messaging.taskora.count"] = stalled.count
     attributes["messaging.taskora.attempt"] = stalled.attempt
     attributes["messaging.taskora.recovery_ms"] = stalled.recoveryMs
-    const parent = extract(stalled.headers)
+    const { context: parent } = extract(stalled.headers)
     const links = linksTo({ previousRun: stalled.previousRun })
     const span = tracer.startSpan(
       `recover ${stalled.task}`,
@@ -50,7 +50,7 @@ export class MomentSpans {
     if (cancel.kind === "removed") {
       attributes["messaging.taskora.state"] = cancel.state
       attributes["messaging.taskora.reason"] = cancel.reason?.slice(0, longestReason)
-      if (cancel.state === "active") parent = extract(cancel.headers)
+      if (cancel.state === "active") parent = extract(cancel.headers).context
     } else attributes["messaging.taskora.state"] = "active"
     const span = tracer.startSpan(
       `cancel ${cancel.task}`,
@@ -101,6 +101,6 @@ export class MomentSpans {
 }
 
 function linksTo(job: { readonly headers?: JobHeaders; readonly previousRun?: string | undefined }): Link[] {
-  const positions = [job.headers && positionOf(extract(job.headers)), parseTraceparent(job.previousRun)]
+  const positions = [job.headers && extract(job.headers).position, parseTraceparent(job.previousRun)]
   return positions.flatMap((position) => (position ? [{ context: position }] : []))
 }

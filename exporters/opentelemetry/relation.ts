@@ -1,6 +1,6 @@
-import { type Context, type Link, trace } from "@opentelemetry/api"
+import type { Context, Link } from "@opentelemetry/api"
 import type { Attempt, TraceRelation } from "../../src/model/observer.ts"
-import { isSampled, parseTraceparent, positionOf } from "./context.ts"
+import { isSampled, parseTraceparent, type Sent } from "./context.ts"
 
 export interface RelationRule {
   readonly relation: TraceRelation
@@ -14,23 +14,22 @@ export interface Origin {
   readonly links: Link[]
 }
 
-/** Decides it for one run, of which `sent` is the context of the dispatch. */
-export function relate(attempt: Attempt, sent: Context, rule: RelationRule): Origin {
-  const dispatch = positionOf(sent)
+/** Decides it for one run. */
+export function relate(attempt: Attempt, sent: Sent, rule: RelationRule): Origin {
+  const dispatch = sent.position
   const previous = parseTraceparent(attempt.previousRun)
   const links: Link[] = []
   if (dispatch) links.push({ context: dispatch })
   if (previous) links.push({ context: previous })
 
   // A new trace would be sampled anew: the attempts of an unsampled dispatch must stay unsampled.
-  if (dispatch && !isSampled(dispatch)) return { parent: sent, links }
+  if (dispatch && !isSampled(dispatch)) return { parent: sent.context, links }
 
   const relation = attempt.relation ?? rule.relation
-  if (relation === "parent") return { parent: sent, links }
-  if (relation === "link" || isLate(attempt, rule.linkAfterMs))
-    return { parent: trace.deleteSpan(sent), links }
+  if (relation === "parent") return { parent: sent.context, links }
+  if (relation === "link" || isLate(attempt, rule.linkAfterMs)) return { parent: sent.withoutTrace, links }
   const joinsPrevious = previous !== undefined && previous.traceId !== dispatch?.traceId
-  return { parent: joinsPrevious ? trace.setSpanContext(sent, previous) : sent, links }
+  return { parent: joinsPrevious ? sent.at(previous) : sent.context, links }
 }
 
 /**

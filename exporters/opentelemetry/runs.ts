@@ -1,8 +1,9 @@
-import { type Context, context, type Span, SpanKind, trace } from "@opentelemetry/api"
-import type { Attempt, Transition } from "../../src/model/observer.ts"
-import { extract, positionOf, tracePoint } from "./context.ts"
+import { type Context, context, INVALID_TRACEID, type Span, SpanKind } from "@opentelemetry/api"
+import type { Attempt, TracePoint, Transition } from "../../src/model/observer.ts"
+import { extract, isSampled } from "./context.ts"
 import type { SpanAttributes } from "./conventions.ts"
 import { recordFailure } from "./failure.ts"
+import { setSpan } from "./in-span.ts"
 import { relate } from "./relation.ts"
 import type { Tracing } from "./tracing.ts"
 
@@ -12,10 +13,33 @@ type End = Kind<"completed" | "failed" | "cancelled" | "released" | "lost">
 const mostProgressEvents = 100
 const longestReason = 1024
 
+/** Where a run is. It is its attempt's own `trace`, so that nothing need be looked up as the attempt goes on. */
+class Run implements TracePoint {
+  readonly traceId: string
+  readonly spanId: string
+  readonly sampled: boolean
+  readonly #of: RunSpans
+  readonly #context: Context
+
+  constructor(of: RunSpans, inside: Context, position: ReturnType<Span["spanContext"]>) {
+    this.traceId = position.traceId
+    this.spanId = position.spanId
+    this.sampled = isSampled(position)
+    this.#of = of
+    this.#context = inside
+  }
+
+  /** The context for what is the user's. */
+  static contextOf(attempt: Attempt, of: RunSpans): Context | undefined {
+    const { trace: run } = attempt
+    return run !== undefined && #of in run && run.#of === of ? run.#context : undefined
+  }
+}
+
 /** A run whose span is open. */
-interface Run {
+interface Open {
   readonly span: Span
-  readonly context: Context
+  readonly inside: Context
   /** `performance.now()`, which the SDK places on its own time line: no second wall clock gets into the span. */
   readonly startedAt: number
   progressEvents: number
@@ -25,7 +49,7 @@ interface Run {
 export class RunSpans {
   readonly #tracing: Tracing
   // Not weak: each attempt ends in exactly one transition, and close() must find what is still open.
-  readonly #open = new Map<Attempt, Run>()
+  readonly #open = new Map<Attempt, Open>()
 
   constructor(tracing: Tracing) {
     this.#tracing = tracing
@@ -37,30 +61,40 @@ export class RunSpans {
 
   /** Starts the run's span, if it has none yet, and returns the context for what is the user's. */
   begin(attempt: Attempt): Context {
-    const open = this.#open.get(attempt)
-    if (open) return open.context
+    // Another observer that traces may have put its own run in the place of ours.
+    const begun = Run.contextOf(attempt, this) ?? this.#open.get(attempt)?.inside
+    if (begun) return begun
     const sent = extract(attempt.headers)
     const tracer = this.#tracing.tracer()
-    if (!tracer) return sent
+    if (!tracer) return sent.context
 
+    if (sent.isUnsampled && sent.position) {
+      // As a span would be that is not recorded, of this process: its children ask a sampler for local parents.
+      const { traceId, spanId, traceFlags, traceState } = sent.position
+      const position = { traceId, spanId, traceFlags, ...(traceState && { traceState }) }
+      const inside = sent.at(position)
+      attempt.trace = new Run(this, inside, position)
+      return inside
+    }
     const { parent, links } = relate(attempt, sent, this.#tracing.options)
     const span = tracer.startSpan(
       `process ${attempt.task}`,
       { kind: SpanKind.CONSUMER, links, attributes: this.#tracing.aboutRun(attempt) },
       parent,
     )
-    // Not before: an end that precedes the span's own start would be refused.
-    const startedAt = performance.now()
-    const inside = trace.setSpan(parent, span)
-    const position = positionOf(inside)
-    if (position) attempt.trace = tracePoint(position)
-    this.#open.set(attempt, { span, context: inside, startedAt, progressEvents: 0 })
+    const inside = setSpan(parent, span)
+    const position = span.spanContext()
+    if (position.traceId === INVALID_TRACEID) return inside
+    attempt.trace = new Run(this, inside, position)
+    // The time not before: an end that precedes the span's own start would be refused.
+    if (span.isRecording())
+      this.#open.set(attempt, { span, inside, startedAt: performance.now(), progressEvents: 0 })
     return inside
   }
 
   progress({ attempt, progress }: Kind<"progress">) {
     const run = this.#open.get(attempt)
-    if (!run?.span.isRecording() || run.progressEvents === mostProgressEvents) return
+    if (!run || run.progressEvents === mostProgressEvents) return
     run.progressEvents++
     const value = typeof progress === "number" ? progress : this.#tracing.options.capture.data?.(progress)
     const attributes: SpanAttributes = { "messaging.taskora.progress": value }
@@ -68,11 +102,11 @@ export class RunSpans {
   }
 
   end(end: End) {
+    if (this.#open.size === 0) return
     const run = this.#open.get(end.attempt)
     if (!run) return
     this.#open.delete(end.attempt)
     const { span } = run
-    if (!span.isRecording()) return
     // A virtual clock may have let hours pass: a time to come would be read as one since the epoch.
     const endedAt = Math.min(run.startedAt + end.durationMs, performance.now())
     if (end.kind === "failed") this.#fail(span, end, endedAt)

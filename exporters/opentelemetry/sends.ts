@@ -1,8 +1,9 @@
-import { context, type Link, type Span, SpanKind, type Tracer, trace } from "@opentelemetry/api"
+import { context, type Link, type Span, SpanKind, type Tracer } from "@opentelemetry/api"
 import type { Dispatch, JobHeaders, Transition } from "../../src/model/observer.ts"
 import { inject } from "./context.ts"
 import { type SpanAttributes, systemName } from "./conventions.ts"
 import { markFailed } from "./failure.ts"
+import { setSpan } from "./in-span.ts"
 import type { Tracing } from "./tracing.ts"
 
 type Kind<K extends Transition["kind"]> = Extract<Transition, { kind: K }>
@@ -33,7 +34,7 @@ export class SendSpans {
     if (dispatch.many && this.#tracing.options.batchCreates) return this.#createEach(tracer, dispatch)
 
     const span = this.#send(tracer, dispatch, SpanKind.PRODUCER, undefined)
-    return inject(trace.setSpan(context.active(), span))
+    return inject(setSpan(context.active(), span))
   }
 
   /** A span per job, so that each job's runs hang below one of its own; the call is linked to them all, up to a bound. */
@@ -49,7 +50,7 @@ export class SendSpans {
         { kind: SpanKind.PRODUCER, attributes },
         active,
       )
-      headers.push(inject(trace.setSpan(active, span)) ?? {})
+      headers.push(inject(setSpan(active, span)) ?? {})
       if (links.length < mostLinks) links.push({ context: span.spanContext() })
       span.end()
     }

@@ -4,6 +4,7 @@ import {
   isSpanContextValid,
   propagation,
   ROOT_CONTEXT,
+  type SpanContext,
   type TextMapPropagator,
   TraceFlags,
   trace,
@@ -119,6 +120,117 @@ describe("sampling", () => {
     engine.completed(attempt)
     expect(spans.finished).toEqual([])
     expect(attempt.trace?.sampled).toBe(false)
+  })
+})
+
+/** Samples everything, and keeps the parents that it was asked about. */
+function askedSampler() {
+  const asked: (SpanContext | undefined)[] = []
+  const sampler: Sampler = {
+    shouldSample(parent) {
+      asked.push(trace.getSpanContext(parent))
+      return new AlwaysOnSampler().shouldSample()
+    },
+    toString: () => "asked",
+  }
+  return { asked, sampler }
+}
+
+describe("a job whose dispatch was not sampled", () => {
+  const headers = { traceparent: `00-${traceId}-${spanId}-00` }
+  const { asked, sampler: asking } = askedSampler()
+  const run = (stored: Record<string, string>, handler: () => unknown = () => {}) => {
+    asked.length = 0
+    const { spans, engine } = start({ sampler: asking })
+    return { spans, attempt: runOnce(engine, stored, handler) }
+  }
+
+  it("has no span made for its run, nor any link or attribute: no sampler is asked", () => {
+    const { spans, attempt } = run(headers)
+    expect(asked).toEqual([])
+    expect(spans.finished).toEqual([])
+    expect(attempt.trace).toEqual({ traceId, spanId, sampled: false })
+  })
+
+  it("has its handler's spans where they would be without us, as children of this process", () => {
+    const { spans } = run(headers, () => trace.getTracer("app").startSpan("query").end())
+    expect(asked).toEqual([{ traceId, spanId, traceFlags: TraceFlags.NONE }])
+    expect(spans.one("query").parentSpanContext?.spanId).toBe(spanId)
+  })
+
+  it("keeps what else travels with it", () => {
+    let seen: unknown
+    const { attempt } = run({ ...headers, tracestate: "vendor=1", baggage: "tenant=acme" }, () => {
+      const state = trace.getActiveSpan()?.spanContext().traceState?.serialize()
+      seen = [propagation.getActiveBaggage()?.getEntry("tenant")?.value, state]
+    })
+    expect(seen).toEqual(["acme", "vendor=1"])
+    expect(asked).toEqual([])
+    expect(attempt.trace?.sampled).toBe(false)
+  })
+
+  it("is left to the sampler where another propagator than W3C's brought it, or one that knows no traceparent", () => {
+    propagation.setGlobalPropagator(b3)
+    const { spans, engine } = start({ sampler: asking })
+    asked.length = 0
+    for (const stored of [{ b3: `${traceId}-${spanId}-0` }, headers]) {
+      const attempt = engine.claim(engine.job("job-1", stored))
+      engine.run(attempt, () => {})
+      engine.completed(attempt)
+    }
+    expect(asked.map((parent) => parent?.spanId)).toEqual([spanId, undefined])
+    expect(spans.named("process mail")).toHaveLength(2)
+  })
+})
+
+describe("the context that a handler gets", () => {
+  const key = Symbol("of the user")
+  const inside = <T>(look: (active: Context) => T): T => {
+    const { engine } = start()
+    const attempt = engine.claim(engine.dispatch())
+    const seen = engine.run(attempt, () => look(context.active()))
+    engine.completed(attempt)
+    return seen
+  }
+
+  it("can be built upon, and keeps its span", () => {
+    const [mine, span, before] = inside((active) => {
+      const more = active.setValue(key, 1)
+      return [more.getValue(key), trace.getSpan(more) === trace.getSpan(active), active.getValue(key)]
+    })
+    expect([mine, span, before]).toEqual([1, true, undefined])
+  })
+
+  it("can be rid of its span, and of other values", () => {
+    expect(inside((active) => trace.getSpan(trace.deleteSpan(active)))).toBeUndefined()
+    expect(inside((active) => active.setValue(key, 1).deleteValue(key).getValue(key))).toBeUndefined()
+    expect(inside((active) => trace.getSpan(active.deleteValue(key)))).toBeDefined()
+  })
+
+  it("takes another span, and baggage", () => {
+    const other = trace.wrapSpanContext({ traceId, spanId, traceFlags: TraceFlags.SAMPLED })
+    expect(inside((active) => trace.getSpan(trace.setSpan(active, other)))).toBe(other)
+    const baggage = propagation.createBaggage({ tenant: { value: "acme" } })
+    expect(inside((active) => propagation.getBaggage(propagation.setBaggage(active, baggage)))).toBe(baggage)
+  })
+})
+
+describe("two observers of one app that trace", () => {
+  it("each make one span, and end it", () => {
+    const { asked, sampler } = askedSampler()
+    const [one, other] = [new SpanCollector({ sampler }), new SpanCollector({ sampler, register: false })]
+    const engine = new FakeEngine(opentelemetry({ tracerProvider: one.provider }))
+    const second = opentelemetry({ tracerProvider: other.provider })
+    second.source?.(engine.source)
+    const attempt = engine.claim(engine.job("job-1", {}))
+    second.attempt?.(attempt, () =>
+      engine.run(attempt, () => second.transition?.({ kind: "active", attempt })),
+    )
+    engine.completed(attempt)
+    second.transition?.({ kind: "completed", attempt, durationMs: 0, resultBytes: 2, totalMs: 5 })
+    for (const { finished } of [one, other])
+      expect(finished.map(({ name }) => name)).toEqual(["process mail"])
+    expect(asked).toHaveLength(2)
   })
 })
 
