@@ -50,9 +50,13 @@ export function opentelemetry(options?: OpenTelemetryOptions): Observer {
         if (logs) emitLine(logs, transition, { version: tracing.version, redact: resolved.capture.data })
         return
       }
-      // Spans first: they give the attempt its position, which the numbers show as exemplars.
-      tell(transition, sends, runs, moments)
-      numbers?.transition(transition)
+      // Spans first: they give the attempt its position, which the numbers show as exemplars. A sampler or processor of
+      // the user's may throw in them, and the numbers of all observers come this way: they stay true.
+      try {
+        tell(transition, sends, runs, moments)
+      } finally {
+        numbers?.transition(transition)
+      }
     },
     storeCall(call, run) {
       const inside = contextOf(call, resolved.storeSpans)
@@ -60,9 +64,12 @@ export function opentelemetry(options?: OpenTelemetryOptions): Observer {
       return numbers.storeCall(call, () => context.with(inside, run))
     },
     async close() {
-      runs.close()
-      moments.closed()
-      numbers?.close()
+      try {
+        runs.close()
+        moments.closed()
+      } finally {
+        numbers?.close()
+      }
       await flushBeforeClosed()
     },
   }
