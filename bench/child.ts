@@ -16,7 +16,7 @@ async function perform(order: Order): Promise<void> {
   if (!row || !entry) throw new Error(`there is no entry ${order.entry} of a row ${order.row}`)
   const sessions: Session[] = []
   const helpers: Helper[] = []
-  const telemetry = startTelemetry(entry.mode ?? "off")
+  const telemetry = startTelemetry(entry.mode ?? "off", entry.contestant)
   const contestant = await findContestant(entry.contestant)
   const meter = await Meter.open(order.url)
   const stage: Stage = {

@@ -14,7 +14,9 @@ import {
   type SpanExporter,
   TraceIdRatioBasedSampler,
 } from "@opentelemetry/sdk-trace-node"
+import { metricProducer } from "../../exporters/opentelemetry/index.ts"
 import type { Mode } from "../contestants/contestant.ts"
+import type { ContestantName } from "../contestants/find.ts"
 
 /** The processor of both sides: the SDK's defaults (2,048 and 512) drop most spans at these rates. */
 export const spanQueue = { maxQueueSize: 65_536, maxExportBatchSize: 4_096, scheduledDelayMillis: 500 }
@@ -26,10 +28,10 @@ export interface Telemetry {
   close(): Promise<void>
 }
 
-/** Registers an SDK that counts instead of sending, alike for every contestant. */
-export function startTelemetry(mode: Mode): Telemetry {
+/** Registers an SDK that counts instead of sending, with the same settings for every contestant. */
+export function startTelemetry(mode: Mode, contestant: ContestantName): Telemetry {
   if (mode === "off" || mode === "prometheus") return { spans: async () => 0, close: async () => {} }
-  const meters = new MeterProvider({ readers: [countingReader()] })
+  const meters = new MeterProvider({ readers: [countingReader(contestant)] })
   metrics.setGlobalMeterProvider(meters)
   const counts = new Map<string, number>()
   const tracers = mode === "metrics" ? undefined : tracerProvider(mode === "sampled" ? 0.01 : 1, counts)
@@ -53,11 +55,13 @@ function tracerProvider(share: number, counts: Map<string, number>): NodeTracerP
   })
 }
 
-function countingReader(): PeriodicExportingMetricReader {
+function countingReader(contestant: ContestantName): PeriodicExportingMetricReader {
   const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE)
   exporter.export = (_metrics, done) => done({ code: ExportResultCode.SUCCESS })
   return new PeriodicExportingMetricReader({
     exporter,
+    // What the README tells users who set up an SDK themselves, and what startTelemetry() does.
+    metricProducers: contestant === "bullmq" ? [] : [metricProducer()],
     exportIntervalMillis: metricsEveryMs,
     exportTimeoutMillis: metricsEveryMs,
   })
