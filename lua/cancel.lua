@@ -53,7 +53,7 @@ else
     finish_keep(bin, a.base, q.cancelled, { a.id .. "\t" .. r.finished .. "\t" .. r.flags }, tonumber(a.keepFailed))
   end
   finish_sweep(bin)
-  events_tell(log, "cancelled", a.id .. "\t" .. a.reason, 1)
+  events_tell(log, "x" .. a.id .. "\t" .. a.reason, 1)
   events_flush(log)
   redis.call("HINCRBY", q.stats, "cancelled_" .. state, 1)
   redis.call("HSET", q.stats, "seq", whole(log.seq))

@@ -34,7 +34,7 @@ end
 if #writes > 0 then redis.call("MSET", unpack(writes)) end
 for k = 1, #members do
   local at = first + (k - 1) * 4
-  if scores[k] then events_tell(log, "progress", ARGV[at] .. "\t" .. ARGV[at + 3], 1) end
+  if scores[k] then events_tell(log, "p" .. ARGV[at] .. "\t" .. ARGV[at + 3], 1) end
 end
 events_flush(log)
 answer = table.concat(words)

@@ -18,8 +18,12 @@ if verdict == "same" then return claim_rare().again(q, a, now, answer) end
 
 local token, tombs = tonumber(known[3] or 0), tonumber(known[6] or 0)
 local requests = known[7] and tonumber(known[7]) > 0
-local items = settlement_read(q, a, ARGV, first, requests)
-local found = claim_find(q, a, tonumber(a.want), known[5] == "1", tombs)
+local want, keys = tonumber(a.want), {}
+local items = settlement_read(a, ARGV, first, keys)
+local found = claim_look(q, a, want, known[5] == "1", tombs, keys)
+local texts = #keys > 0 and redis.call("MGET", unpack(keys)) or keys
+settlement_hold(q, items, texts, requests)
+if found then claim_choose(a, want, found, keys, texts) end
 
 -- From here on it writes; first what a full server lets through.
 settlement_leave(q, items, requests, found and claim_take(q, found))

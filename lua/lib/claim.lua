@@ -5,9 +5,9 @@
 local tombs_skipped = 200
 local fresh_length, apart_length = #fresh_head, #fresh_apart
 
--- Looks at the heads of both collections, writing nothing. `want`: free slots; `ranked`: the sorted set may hold jobs;
--- `tombs`: how many cancelled jobs are left in the list, at the most.
-local function claim_find(q, a, want, ranked, tombs)
+-- Looks at the heads of both collections, and adds the keys of what stands there to `keys`. `want`: free slots; `ranked`:
+-- the sorted set may hold jobs; `tombs`: how many cancelled jobs are left in the list, at the most.
+local function claim_look(q, a, want, ranked, tombs, keys)
   if want <= 0 then return nil end
   local places = ranked and redis.call("ZRANGE", q.priority, 0, want - 1) or {}
   local from_ranked = #places
@@ -19,25 +19,27 @@ local function claim_find(q, a, want, ranked, tombs)
     more = length == look
     for i = length, 1, -1 do places[from_ranked + length - i + 1] = listed[i] end
   end
-  local count = #places
-  local found = {
-    jobs = {}, more = more, popped = 0, tombs = 0, ranked = from_ranked, unranked = ranked and from_ranked < want,
-    places = places,
-  }
-  if count == 0 then return found end
-  local keys, jobs, taken = {}, found.jobs, 0
-  local job_base = a.base .. "job:"
-  for k = 1, count do
+  local base, at, ids = a.base .. "job:", #keys, {}
+  for k = 1, #places do
     local place = places[k]
-    keys[k] = job_base .. (string.find(place, "\t", 1, true) and string.match(place, "^[^\t]*") or place)
+    local id = string.find(place, "\t", 1, true) and string.match(place, "^[^\t]*") or place
+    ids[k], keys[at + k] = id, base .. id
   end
-  local texts = redis.call("MGET", unpack(keys))
-  for k = 1, count do
+  return {
+    jobs = {}, more = more, popped = 0, tombs = 0, ranked = from_ranked, unranked = ranked and from_ranked < want,
+    places = places, ids = ids, at = at,
+  }
+end
+
+-- Chooses the jobs to be claimed, by their records. Nothing has been written yet.
+local function claim_choose(a, want, found, keys, texts)
+  local places, ids, jobs, taken, at = found.places, found.ids, found.jobs, 0, found.at
+  for k = 1, #places do
     if taken == want then
       found.more = true
       break
     end
-    local text, ranks = texts[k], k <= from_ranked
+    local text, ranks = texts[at + k], k <= found.ranked
     if not ranks then found.popped = found.popped + 1 end
     local job
     if text and not ranks and string.sub(text, 1, fresh_length) == fresh_head then
@@ -46,13 +48,12 @@ local function claim_find(q, a, want, ranked, tombs)
     elseif text and not ranks and string.sub(text, 1, apart_length) == fresh_apart then
       job = { text = text, apart = true }
     end
-    if not job or string.find(places[k], "\t", 1, true) then
+    if not job or places[k] ~= ids[k] then
       job = claim_rare().job(places[k], text, ranks)
     end
     if job then
       taken = taken + 1
-      job.key = keys[k]
-      job.id = string.sub(keys[k], #job_base + 1)
+      job.key, job.id = keys[at + k], ids[k]
       if job.apart then
         found.apart = found.apart or {}
         found.apart[#found.apart + 1] = a.base .. "data:" .. job.id
@@ -64,7 +65,6 @@ local function claim_find(q, a, want, ranked, tombs)
     end
   end
   if taken < want and found.tombs == 0 then found.more = false end
-  return found
 end
 
 -- Takes what was found out of its collections; true where that wrote anything.
@@ -94,7 +94,7 @@ local function claim_write(q, a, found, call, token, reply)
       local created, eligible = string.match(text, "^(%d+),(%d*),", from)
       if eligible == "" then eligible = created end
       text = "a," .. own .. (job.apart and tail_apart or tail_plain) .. string.sub(text, from)
-      events_tell(log, "active", id .. "\t1\t" .. created .. "\t" .. eligible, 1)
+      events_tell(log, "a" .. id .. "\t1\t" .. created .. "\t" .. eligible, 1)
     end
     ids[k] = id
     scored[2 * k - 1], scored[2 * k] = deadline, id .. "\t" .. own

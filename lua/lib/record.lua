@@ -4,7 +4,8 @@
 -- hot: state, token, attempt, claimed, finished, max, flags, run. It changes with every claim and settlement, and stands
 -- first so that those can rewrite it without reading the rest. outcome: result or error, JSON. cold: created, eligible,
 -- priority, order, fails, stalls, life, releases, nonce. history: "attempt:claimed:ended:how:run" of earlier runs, between
--- ";". headers: what observers stored, JSON. Empty fields mean 0 or none; no part holds a raw control character.
+-- ";". headers: what observers stored, JSON. Empty fields mean 0 or none; no part holds a raw control character. finished
+-- is written as the ms after claimed (after created where the job never ran), and not below 0 should the clock go back.
 -- Data of more than 1 KiB lies in data:<id> (flag b) and is only read to be handed out; "\1" stands in its place here.
 local hot_pattern = "^(%a),(%d*),(%d*),(%d*),(%d*),(%d*),(%a*),([^,\n]*)\n()"
 local cold_pattern = "^(%d+),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*)\n()"
@@ -18,6 +19,7 @@ local function record_parse(text)
     string.match(text, cold_pattern, cold + 1)
   local body = created and string.find(text, "\n", rest, true)
   if not body or not string.find(text, "\n", body + 1, true) then return nil end
+  if finished ~= "" then finished = whole(finished + (claimed == "" and created or claimed)) end
   return {
     state = state, token = token, attempt = attempt, claimed = claimed, finished = finished, max = max, flags = flags,
     run = run, outcome = string.sub(text, at, cold - 1), created = created, eligible = eligible, priority = priority,
@@ -27,7 +29,9 @@ local function record_parse(text)
 end
 
 local function record_text(r)
-  return table.concat({ r.state, r.token, r.attempt, r.claimed, r.finished, r.max, r.flags, r.run }, ",") .. "\n"
+  local finished = r.finished
+  if finished ~= "" then finished = whole(math.max(0, finished - (r.claimed == "" and r.created or r.claimed))) end
+  return table.concat({ r.state, r.token, r.attempt, r.claimed, finished, r.max, r.flags, r.run }, ",") .. "\n"
     .. r.outcome .. "\n"
     .. table.concat({
       r.created, r.eligible, r.priority, r.order, r.fails, r.stalls, r.life, r.releases, r.nonce,

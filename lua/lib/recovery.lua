@@ -70,7 +70,7 @@ local function recovery_write(q, a, lost, call)
       local name = action == "cancelled" and "cancelled_active" or "stalled_" .. action
       count[name] = (count[name] or 0) + 1
       if action == "recovered" then
-        events_tell(call.log, "stalled", id .. "\t" .. r.stalls .. "\trecovered", 1)
+        events_tell(call.log, "s" .. id .. "\t" .. r.stalls .. "\trecovered", 1)
         record_remember(r, call.now, "s")
         r.state, r.eligible = "w", call.time
         front[#front + 1] = run
@@ -80,14 +80,14 @@ local function recovery_write(q, a, lost, call)
         if action == "failed" then
           local message = "job stalled " .. r.stalls .. " times; its workers vanished while it ran"
           outcome = '{"name":"StalledError","message":"' .. message .. '"}'
-          events_tell(call.log, "stalled", id .. "\t" .. r.stalls .. "\tfailed", 1)
-          events_tell(call.log, "failed", id .. "\t" .. r.attempt .. "\t" .. r.claimed .. "\t\t\"" .. message .. "\"", 1)
+          events_tell(call.log, "s" .. id .. "\t" .. r.stalls .. "\tfailed", 1)
+          events_tell(call.log, "f" .. id .. "\t" .. r.attempt .. "\t" .. r.claimed .. "\t\t\"" .. message .. "\"", 1)
           count.failed = (count.failed or 0) + 1
           count.attempts_failed = (count.attempts_failed or 0) + 1
           r.fails = r.attempt
         else
           requested[#requested + 1] = id
-          events_tell(call.log, "cancelled", id .. "\t" .. outcome, 1)
+          events_tell(call.log, "x" .. id .. "\t" .. outcome, 1)
         end
         r.state, r.finished, r.outcome = list, call.time, outcome
         if a.keepFailed == "0" then

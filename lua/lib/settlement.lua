@@ -9,25 +9,29 @@ local settlement_bodies = {
   completed = "", failed = "^[^\n]*\n", retried = "^%d+\n[^\n]*\n", cancelled = "", released = "", progress = "",
 }
 
--- Reads the settlements from ARGV on; `held` says that the caller's token is still the last one granted.
-local function settlement_read(q, a, argv, first, requests)
-  local items, keys, k = {}, {}, 0
+-- Reads the settlements from `first` on; adds the keys of their records to `keys`.
+local function settlement_read(a, argv, first, keys)
+  local items, k, base = {}, 0, a.base .. "job:"
   for i = first, #argv, settlement_fields do
     k = k + 1
     local id, pattern = argv[i], settlement_bodies[argv[i + 2]]
     if not pattern or pattern ~= "" and not string.find(argv[i + 5], pattern) then
       error("the settlement of job " .. id .. " as " .. argv[i + 2] .. " cannot be read")
     end
-    local key = a.base .. "job:" .. id
+    local key = base .. id
     keys[k] = key
     items[k] = {
       id = id, key = key, token = argv[i + 1], kind = argv[i + 2], duration = argv[i + 3], run = argv[i + 4],
       body = argv[i + 5],
     }
   end
-  if k == 0 then return items end
-  local texts, ended = redis.call("MGET", unpack(keys)), {}
-  for i = 1, k do
+  return items
+end
+
+-- Notes which runs are still held: their token is the last one granted.
+local function settlement_hold(q, items, texts, requests)
+  local ended = {}
+  for i = 1, #items do
     local item, text = items[i], texts[i]
     local head = "a," .. item.token .. ","
     if text and string.sub(text, 1, #head) == head and not ended[item.id] then
@@ -35,8 +39,7 @@ local function settlement_read(q, a, argv, first, requests)
       ended[item.id] = item.kind ~= "progress"
     end
   end
-  if requests then settlement_rare().read_requests(q, items) end
-  return items
+  if requests and #items > 0 then settlement_rare().read_requests(q, items) end
 end
 
 -- Takes the ended runs out of the active set. ZREM lets the rest of the script through on a full server, so something is
@@ -55,16 +58,16 @@ local function settlement_leave(q, items, requests, begun)
   if requests then settlement_rare().drop_requests(q, items) end
 end
 
-local completed_pattern = "^a,%d+,(%d+,%d+),,(%d*),(%a*),([^\n]*)\n()"
+local completed_pattern = "^a,%d+,(%d+),(%d+),,(%d*),(%a*),([^\n]*)\n()"
 
 -- Only the hot line and the outcome of the record change, so it is not taken apart.
 local function settlement_completed(call, a, item)
   local id, run, body = item.id, item.run, item.body
-  local ran, max, flags, ran_as, at = string.match(item.text, completed_pattern)
-  local cold = ran and string.find(item.text, "\n", at, true)
+  local attempt, claimed, max, flags, ran_as, at = string.match(item.text, completed_pattern)
+  local cold = attempt and string.find(item.text, "\n", at, true)
   if not cold then
     item.text = settlement_rare().repaired(call, item)
-    ran, max, flags, ran_as, at = string.match(item.text, completed_pattern)
+    attempt, claimed, max, flags, ran_as, at = string.match(item.text, completed_pattern)
     cold = string.find(item.text, "\n", at, true)
   end
   if call.opened then
@@ -72,12 +75,13 @@ local function settlement_completed(call, a, item)
     if r then flags = r.flags end
   end
   if run == "" then run = ran_as end
+  local ran = attempt .. "," .. claimed
   local told, outcome = body == "" and "" or "=" .. body, body
   if #body > call.inline then
     redis.call("SET", a.base .. "result:" .. id, body)
     flags, told, outcome = flags .. "r", "~", ""
   end
-  events_tell(call.log, "completed", id .. "\t" .. ran .. "\t" .. item.duration .. "\t" .. told, 1)
+  events_tell(call.log, "c" .. id .. "\t" .. ran .. "\t" .. item.duration .. "\t" .. told, 1)
   call.completed = call.completed + 1
   if a.keepCompleted == "0" then
     finish_forget(call.bin, a.base, id, flags)
@@ -87,7 +91,7 @@ local function settlement_completed(call, a, item)
   kept[#kept + 1] = id .. "\t" .. call.time .. "\t" .. flags
   local n = #records
   records[n + 1] = item.key
-  records[n + 2] = "c," .. item.token .. "," .. ran .. "," .. call.time .. "," .. max .. "," .. flags .. "," .. run .. "\n"
+  records[n + 2] = "c," .. item.token .. "," .. ran .. "," .. whole(math.max(0, call.now - claimed)) .. "," .. max .. "," .. flags .. "," .. run .. "\n"
     .. outcome .. string.sub(item.text, cold)
 end
 

@@ -70,7 +70,7 @@ end
 local function cancelled(call, a, item, reason)
   open_record(call, item)
   call.reasons[#call.reasons + 1] = reason
-  events_tell(call.log, "cancelled", item.id .. "\t" .. reason, 1)
+  events_tell(call.log, "x" .. item.id .. "\t" .. reason, 1)
   add(call, "cancelled_active")
   finish(call, a, item, "x", reason)
   return "x"
@@ -82,7 +82,7 @@ function as.failed(call, a, item)
   local r = open_record(call, item)
   local message, failure = string.match(item.body, "^([^\n]*)\n(.*)$")
   r.fails = r.attempt
-  events_tell(call.log, "failed", item.id .. "\t" .. r.attempt .. "\t" .. r.claimed .. "\t\t" .. message, 1)
+  events_tell(call.log, "f" .. item.id .. "\t" .. r.attempt .. "\t" .. r.claimed .. "\t\t" .. message, 1)
   add(call, "attempts_failed")
   add(call, "failed")
   finish(call, a, item, "f", failure)
@@ -94,8 +94,8 @@ function as.retried(call, _, item)
   local delay, message, failure = string.match(item.body, "^(%d+)\n([^\n]*)\n(.*)$")
   delay = tonumber(delay)
   r.fails = r.attempt
-  events_tell(call.log, "failed",
-    item.id .. "\t" .. r.attempt .. "\t" .. r.claimed .. "\t" .. whole(r.attempt + 1) .. "\t" .. message, 2)
+  events_tell(call.log,
+    "f" .. item.id .. "\t" .. r.attempt .. "\t" .. r.claimed .. "\t" .. whole(r.attempt + 1) .. "\t" .. message, 2)
   add(call, "attempts_failed")
   add(call, "retried")
   record_remember(r, call.now, "f")
@@ -134,7 +134,7 @@ function as.progress(call, a, item)
   local r = open_record(call, item)
   redis.call("SET", a.base .. "progress:" .. item.id, item.body)
   if not string.find(r.flags, "p", 1, true) then r.flags = r.flags .. "p" end
-  events_tell(call.log, "progress", item.id .. "\t" .. item.body, 1)
+  events_tell(call.log, "p" .. item.id .. "\t" .. item.body, 1)
   return "p"
 end
 

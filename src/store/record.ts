@@ -59,12 +59,13 @@ export function decodeRecord(text: string): JobRecord | undefined {
   const state = stateLetters[hot[0]!]
   if (state === undefined || hot.length !== 8 || cold.length !== 9) return undefined
   const created = Number(cold[0])
+  const claimed = Number(hot[3])
   return {
     state,
     token: hot[1]!,
     attempt: Number(hot[2]),
-    claimed: Number(hot[3]),
-    finished: Number(hot[4]),
+    claimed,
+    finished: hot[4] === "" ? 0 : Number(hot[4]) + (claimed || created),
     maxAttempts: Number(hot[5]),
     flags: hot[6]!,
     run: hot[7]!,

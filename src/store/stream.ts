@@ -1,8 +1,7 @@
 import type { StallAction, TaskEventName } from "../model/events.ts"
 
-/** An entry of a task's stream (see `lua/lib/events.lua`): several jobs' transitions of one kind. */
+/** An entry of a task's stream (see `lua/lib/events.lua`): the transitions that one call made. */
 export interface Entry {
-  readonly kind: string
   /** Of the first line's transition. */
   readonly seq: number
   readonly instance: string
@@ -37,19 +36,18 @@ export interface StreamFields {
 
 export function decodeEntry(text: string): Entry | undefined {
   const end = text.indexOf("\n")
-  const [kind, seq, instance] = text.slice(0, end).split(",")
+  const [seq, instance] = text.slice(0, end).split(",")
   if (end < 0 || instance === undefined || !Number.isSafeInteger(Number(seq))) return undefined
-  return { kind: kind!, seq: Number(seq), instance, lines: text.slice(end + 1).split("\n") }
+  return { seq: Number(seq), instance, lines: text.slice(end + 1).split("\n") }
 }
 
 /** Last transition of an entry. */
 export function lastSeq(entry: Entry): number {
-  const doubled = entry.kind === "failed" ? entry.lines.filter(retries).length : 0
-  return entry.seq + entry.lines.length + doubled - 1
+  return entry.seq + entry.lines.length + entry.lines.filter(retries).length - 1
 }
 
 function retries(line: string): boolean {
-  return line.split("\t", 4)[3] !== ""
+  return line.startsWith("f") && line.split("\t", 4)[3] !== ""
 }
 
 /** Milliseconds of an entry's id: when it was written, server time. */
@@ -60,10 +58,10 @@ export function entryTime(id: string): number {
 /** Unfolds an entry's lines into events, in order. */
 export function* unfold(entry: Entry, timestamp: number): Generator<StreamEvent> {
   let { seq } = entry
-  const { instance, kind } = entry
+  const { instance } = entry
   for (const line of entry.lines) {
     const parts = line.split("\t")
-    const id = parts[0]!
+    const id = parts[0]!.slice(1)
     const event = (name: TaskEventName, fields: StreamFields): StreamEvent => ({
       name,
       id,
@@ -72,20 +70,20 @@ export function* unfold(entry: Entry, timestamp: number): Generator<StreamEvent>
       timestamp,
       fields,
     })
-    switch (kind) {
-      case "active":
+    switch (line[0]) {
+      case "a":
         yield event("active", { attempt: Number(parts[1]) })
         break
-      case "progress":
+      case "p":
         yield event("progress", { progress: rest(line, 1) })
         break
-      case "completed": {
+      case "c": {
         const text = rest(line, 3)
         const fields = { attempt: Number.parseInt(parts[1]!, 10), duration: Number(parts[2]) }
         yield event("completed", text.startsWith("~") ? fields : { ...fields, result: text.slice(1) })
         break
       }
-      case "failed": {
+      case "f": {
         const attempt = Number(parts[1])
         const error = rest(line, 4)
         const next = parts[3]!
@@ -93,10 +91,10 @@ export function* unfold(entry: Entry, timestamp: number): Generator<StreamEvent>
         if (next !== "") yield event("retrying", { attempt, nextAttempt: Number(next), error })
         break
       }
-      case "stalled":
+      case "s":
         yield event("stalled", { count: Number(parts[1]), action: parts[2] as StallAction })
         break
-      case "cancelled":
+      case "x":
         yield event("cancelled", { reason: rest(line, 1) })
         break
     }

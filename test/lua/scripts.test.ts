@@ -461,7 +461,7 @@ onBothHosts("scripts, one by one", (host) => {
     expect(seq).toBe(1)
     const [entry, text] = await task.send(task.calls.entries("-"))
     expect(entry).toBe(id)
-    expect(text).toMatch(/^active,1,tester\na\t1\t/)
+    expect(text).toMatch(/^1,tester\naa\t1\t/)
     expect(await task.send(task.calls.entries(`(${id}`))).toEqual([])
   })
 

@@ -69,7 +69,9 @@ export function parseFields(text: string): Fields | undefined {
   const names = [...hot, ...cold]
   if (values.length !== names.length || data.length === 0 || !/^[wdacfx]$/.test(values[0]!)) return undefined
   const named = Object.fromEntries(names.map((name, i) => [name, values[i]!]))
-  return { ...named, history, outcome, headers, data: data.join("\n") } as unknown as Fields
+  const { claimed, created, finished } = named
+  const at = finished === "" ? "" : String(Number(finished) + Number(claimed || created))
+  return { ...named, finished: at, history, outcome, headers, data: data.join("\n") } as unknown as Fields
 }
 
 /** Data that lies apart is part of the record all the same. */
