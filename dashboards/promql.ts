@@ -8,6 +8,7 @@ import {
   type Instrument,
   prometheusLabel,
   prometheusName,
+  runtimeGauges,
 } from "../exporters/catalogue.ts"
 
 /** Labels that a scraper or a collector adds, and the constant one of an app with a prefix. */
@@ -20,7 +21,9 @@ const bound = open("le")
 export interface Scope {
   /** Matchers of every series. */
   readonly all: readonly string[]
-  /** Matchers of the series that have a task. */
+  /** Those of all series that speak of an app; the runtime's speak of a process, and have no prefix over OTLP. */
+  readonly apps: readonly string[]
+  /** Those of the series that have a task. */
   readonly tasks: readonly string[]
   /** The range under `rate()`. */
   readonly window: string
@@ -30,7 +33,7 @@ export interface Scope {
 
 /** Over everything: by job too, so that clusters with the same tasks are not mixed up. */
 export function ruleScope(window: string): Scope {
-  return { all: [], tasks: [], window, cluster: [job, prefix] }
+  return { all: [], apps: [], tasks: [], window, cluster: [job, prefix] }
 }
 
 export interface Matcher {
@@ -56,6 +59,8 @@ export interface Selection {
   readonly by?: readonly Attribute[]
   readonly where?: readonly Matcher[]
 }
+
+const ofRuntime: readonly Instrument[] = Object.values(runtimeGauges)
 
 type Counter = Instrument<"counter">
 type Gauge = Instrument<"gauge">
@@ -122,9 +127,10 @@ export class PromQL {
 
   #series(of: Instrument, suffix: string, { by = [], where = [] }: Selection): string {
     check(of, [...by, ...where.map(({ attribute }) => attribute)])
-    const { all, tasks } = this.scope
+    const { all, apps, tasks } = this.scope
     const matchers = [
       ...all,
+      ...(ofRuntime.includes(of) ? [] : apps),
       ...(of.attributes.includes(task) ? tasks : []),
       ...where.map(({ text }) => text),
     ]

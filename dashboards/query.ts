@@ -13,20 +13,19 @@ export const unit = {
 } as const
 export type Unit = (typeof unit)[keyof typeof unit]
 
-/** One question to Prometheus, written once for panels, rules and tests. */
+/**
+ * One question to Prometheus, written once for panels, rules and tests. The contract test wants data for each of them
+ * from its workload: a question that nothing can answer has no place on a panel.
+ */
 export interface Query {
   readonly unit: Unit
   /** What it shows, and what to do about it. */
   readonly description: string
   /** Of a series, in Grafana's form. */
   readonly legend: string
-  /** False where a sound system may have nothing to show: an average of nothing, a worker that says nothing. */
-  readonly always: boolean
   readonly promql: (from: PromQL) => string
 }
 
-type Question = Omit<Query, "always" | "legend"> & Partial<Pick<Query, "always" | "legend">>
-
-export function query(question: Question): Query {
-  return { always: true, legend: "__auto", ...question }
+export function query(question: Query): Query {
+  return question
 }

@@ -140,7 +140,6 @@ export const attemptsPerJob = query({
   legend: "average",
   description:
     "Attempts that a finished job took on average. Above 1: something fails and is retried, which costs capacity.",
-  always: false,
   promql: (from) => from.average(histograms.jobAttempts),
 })
 

@@ -30,7 +30,6 @@ export const callP95 = query({
   legend: byScript,
   description:
     "95th percentile of a call to the store, by script, as the process sees it. All slow: Redis or the network. Slow in one process only: its event loop.",
-  always: false,
   promql: (from) => from.quantile(0.95, histograms.storeCall, { by: [script] }),
 })
 
@@ -38,7 +37,6 @@ export const callP99 = query({
   unit: unit.seconds,
   legend: "p99",
   description: "99th percentile of all calls to the store; blocking waits are left out.",
-  always: false,
   promql: (from) => from.quantile(0.99, histograms.storeCall),
 })
 
@@ -58,7 +56,6 @@ export const eventLagP95 = query({
   unit: unit.seconds,
   legend: "p95",
   description: "95th percentile of how late events arrive at listeners.",
-  always: false,
   promql: (from) => from.quantile(0.95, histograms.eventsLag),
 })
 
@@ -89,7 +86,6 @@ export const observerErrors = query({
   unit: unit.perSecond,
   legend: `{{${labelName(observer)}}}`,
   description: "Errors thrown by observers. No job was disturbed, but their telemetry is incomplete.",
-  always: false,
   promql: (from) => from.rate(counters.observerErrors, { by: [observer] }),
 })
 
@@ -98,7 +94,6 @@ export const overflows = query({
   legend: `{{${labelName(instrument)}}}`,
   description:
     "Measurements that went to _OTHER: more tasks or error classes than have labels. Raise taskLimit, or name errors by fewer classes.",
-  always: false,
   promql: (from) => from.rate(counters.seriesOverflows, { by: [instrument] }),
 })
 

@@ -19,7 +19,6 @@ export function percentiles(
       unit: unit.seconds,
       legend: `p${share * 100}`,
       description,
-      always: false,
       promql: (from) => from.quantile(share, of, { where }),
     }),
   )
@@ -67,7 +66,6 @@ function byTask(of: HistogramInstrument, description: string, where: readonly Ma
     unit: unit.seconds,
     legend: `{{${labelName(task)}}}`,
     description,
-    always: false,
     promql: (from) => top(10, from.quantile(0.95, of, { by: [task], where })),
   })
 }
@@ -95,7 +93,6 @@ function size(of: HistogramInstrument, bytes: Unit): Query[] {
       legend,
       description:
         "Size of what was stored: the data of jobs and their results. Large ones cost memory in Redis and time on the wire; store them elsewhere and dispatch a reference.",
-      always: false,
       promql: (from) => from.quantile(0.95, of, { where: [where] }),
     }),
   )

@@ -20,7 +20,8 @@ const ofPrefix = `${labelName(prefix)}=~"$prefix"`
 
 export function panelScope(tasks: Board["tasks"]): Scope {
   return {
-    all: [ofJob, ofInstance, ofPrefix],
+    all: [ofJob, ofInstance],
+    apps: [ofPrefix],
     tasks: [`${labelName(task)}${tasks === "one" ? "=" : "=~"}"$task"`],
     window: "$__rate_interval",
     cluster: [prefix],

@@ -1,0 +1,143 @@
+import { opentelemetry, startTelemetry } from "../../exporters/opentelemetry/index.ts"
+import { prometheus } from "../../exporters/prometheus.ts"
+import { type Context, createTaskora, type JobHandle } from "../../src/index.ts"
+import type { Observer } from "../../src/model/observer.ts"
+import { redisAdapter } from "../../src/redis.ts"
+import { untilAborted } from "../support/aborted.ts"
+
+export interface Config {
+  readonly url: string
+  readonly prefix: string
+  /** Where the app sends its metrics besides. */
+  readonly endpoint?: string
+  /** Makes it a worker that takes jobs of this task and never ends one. */
+  readonly holds?: string
+}
+
+/** What the handler of `mail` does. */
+export type Deed = "return" | "fail" | "flaky" | "odd" | "hold"
+
+export type Order =
+  | { readonly op: "mails"; readonly deeds: readonly Deed[] }
+  | { readonly op: "bulk"; readonly count: number }
+  | { readonly op: "orphans"; readonly count: number }
+  | { readonly op: "held"; readonly count: number }
+  | { readonly op: "hold then cancel" }
+  | { readonly op: "cancel a delayed one" }
+  | { readonly op: "reject" }
+  | { readonly op: "take over"; readonly task: string }
+  | { readonly op: "how long it took" }
+
+const config = JSON.parse(process.argv[2]!) as Config
+const isVictim = config.holds !== undefined
+if (!isVictim)
+  await startTelemetry({ serviceName: "pushed", endpoint: config.endpoint!, metricInterval: 1000 })
+const metrics = prometheus({ port: 0 })
+const faulty: Observer = {
+  name: "faulty",
+  transition({ kind }) {
+    if (kind === "worker ready") throw new Error("of no use")
+  },
+}
+const app = createTaskora({
+  adapter: redisAdapter(config.url, { prefix: config.prefix }),
+  observers: [metrics, ...(isVictim ? [] : [opentelemetry({ traces: false }), faulty])],
+})
+const stall = { interval: 1500, maxCount: 3 }
+const tookMs: number[] = []
+let opened = () => {}
+const holding = new Promise<void>((resolve) => {
+  opened = resolve
+})
+
+async function deliver(deed: Deed, ctx: Context): Promise<string> {
+  const began = performance.now()
+  ctx.progress(ctx.attempt)
+  if (deed === "fail") throw new RangeError("never works")
+  if (deed === "odd") throw Object.assign(new Error("nameless"), { name: "no class name" })
+  if (deed === "flaky" && ctx.attempt === 1) throw new TypeError("works the second time")
+  if (deed === "hold") {
+    opened()
+    await untilAborted(ctx.signal)
+  }
+  await new Promise((resolve) => setTimeout(resolve, 60))
+  tookMs.push(performance.now() - began)
+  return "sent"
+}
+
+const within = { within: "5s", target: 0.99 } as const
+const mail = isVictim
+  ? undefined
+  : app.task("mail", {
+      concurrency: 4,
+      retry: { attempts: 2, delay: 20 },
+      info: { owner: "the mail team", runbook: "https://example.com/mail" },
+      objectives: { success: 0.95, wait: within, duration: { within: 30, target: 0.5 } },
+      handler: deliver,
+    })
+const bulk = isVictim
+  ? undefined
+  : app.task("bulk", {
+      concurrency: 2,
+      handler: async () => {
+        await new Promise((resolve) => setTimeout(resolve, 60))
+      },
+    })
+const orphans = isVictim ? undefined : app.task("orphans")
+const held = isVictim
+  ? app.task(config.holds!, {
+      concurrency: 4,
+      stall,
+      handler: (n: number, ctx) => {
+        process.send!({ holds: n })
+        return untilAborted(ctx.signal)
+      },
+    })
+  : undefined
+
+async function ended(jobs: readonly JobHandle[]): Promise<void> {
+  await Promise.allSettled(jobs.map((job) => job.result))
+}
+
+async function obey(order: Order): Promise<unknown> {
+  switch (order.op) {
+    case "mails":
+      return ended(order.deeds.map((deed) => mail!.dispatch(deed)))
+    case "bulk":
+      return ended(bulk!.dispatchMany(Array.from({ length: order.count }, () => ({ data: undefined }))))
+    case "orphans":
+      return Promise.all(orphans!.dispatchMany(Array.from({ length: order.count }, () => ({ data: 1 }))))
+    case "held":
+      return Promise.all(Array.from({ length: order.count }, (_, n) => held!.dispatch(n)))
+    case "hold then cancel": {
+      const job = mail!.dispatch("hold")
+      await holding
+      await job.cancel({ reason: "enough" })
+      return ended([job])
+    }
+    case "cancel a delayed one":
+      return mail!.dispatch("return", { delay: "1h" }).cancel()
+    case "reject":
+      return Promise.allSettled([mail!.dispatch(1n as never)])
+    case "take over":
+      return void app.task(order.task, { concurrency: 4, stall, handler: async () => {} })
+    case "how long it took":
+      return tookMs
+  }
+}
+
+process.on("message", ({ n, order }: { n: number; order: Order }) => {
+  void obey(order).then(
+    (reply) => process.send!({ n, reply: order.op === "how long it took" ? reply : null }),
+    (error) => {
+      console.error(error)
+      process.exit(1)
+    },
+  )
+})
+process.on("disconnect", () => process.exit())
+app.on("worker:error", () => {})
+app.on("task:failed", () => {})
+app.on("task:completed", () => {})
+await app.start()
+process.send!({ port: metrics.port })
