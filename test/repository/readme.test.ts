@@ -8,8 +8,8 @@ const readme = readFileSync(join(root, "README.md"), "utf8")
 const place = workDirectory("readme")
 afterAll(() => place.remove())
 
-function blocks(language: string): string[] {
-  return [...readme.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)]
+function blocks(language: string, page = readme): string[] {
+  return [...page.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)]
     .filter(([, name]) => name === language)
     .map(([, , text]) => text as string)
 }
@@ -30,7 +30,7 @@ describe("the README", () => {
       expect(readme).toContain(word)
   })
 
-  test("every TypeScript snippet is correct", () => {
+  test("every TypeScript snippet is correct, those on the exporter's page too", () => {
     const entry = (path: string) => [join(root, path)]
     const config = {
       extends: join(root, "tsconfig.json"),
@@ -49,7 +49,9 @@ describe("the README", () => {
       include: ["*.ts"],
     }
     writeFileSync(join(place.path, "tsconfig.json"), JSON.stringify(config))
-    blocks("ts").forEach((text, i) => {
+    const exporter = blocks("ts", readFileSync(join(root, "docs/exporter.md"), "utf8"))
+    expect(exporter).toHaveLength(1)
+    ;[...blocks("ts"), ...exporter].forEach((text, i) => {
       const whole = text.includes("import ") ? text : `${around}\n${text}\nexport {}\n`
       writeFileSync(join(place.path, `snippet-${i + 1}.ts`), whole)
     })

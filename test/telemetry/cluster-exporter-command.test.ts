@@ -212,8 +212,16 @@ describe.skipIf(!redisAvailable())("taskora exporter", () => {
         expect(receiver.spans).toEqual([])
         expect(exporter.run.err).toBe("")
       }
+
+      // A backend that hangs does not hold the end up.
+      receiver.behaviour = "hang"
+      const requests = receiver.requests.length
+      const stuck = await serve(["--redis", server.url, "--otlp", receiver.endpoint], often)
+      await until(() => receiver.requests.length > requests, "an export hangs")
+      expect(await stop(stuck)).toBe(0)
+      receiver.release()
     } finally {
       await receiver.stop()
     }
-  })
+  }, 60_000)
 })

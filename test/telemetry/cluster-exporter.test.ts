@@ -1,5 +1,8 @@
 import { randomBytes } from "node:crypto"
+import { once } from "node:events"
 import { readFileSync } from "node:fs"
+import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
 import { join } from "node:path"
 import { Redis } from "ioredis"
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest"
@@ -18,6 +21,7 @@ import { type RedisServer, redisAvailable, startRedis } from "../support/redis-s
 import { root } from "../support/repository.ts"
 import { openmetrics } from "../support/scrape.ts"
 
+const exporterPage = readFileSync(join(root, "docs/exporter.md"), "utf8")
 const running: ClusterExporter[] = []
 afterEach(async () => {
   await Promise.all(running.splice(0).map((exporter) => exporter.close()))
@@ -92,6 +96,8 @@ onBothHosts("the exporter of a cluster", (host) => {
       "taskora_task_workers",
       "taskora_workers",
     ])
+    const [, told = ""] = /## What it shows\n\n([^.]+:)/.exec(exporterPage) ?? []
+    expect([...told.matchAll(/`(\w+)`/g)].map(([, name]) => name).sort()).toEqual([...read.keys()].sort())
     const other = parseExposition((await exporter.render(openmetrics)).body, "openmetrics")
     const family = (name: string) => name.replace(/_total$/, "")
     expect([...other.keys()].sort()).toEqual([...read.keys()].map(family).sort())
@@ -146,6 +152,24 @@ onBothHosts("the exporter of a cluster", (host) => {
     await shows(third, /taskora_workers.* 0$/)
     expect(await seriesOf(third)).toEqual(await seriesOf(second))
     expect((await seriesOf(second)).filter((text) => text.startsWith("taskora_queue_jobs"))).toHaveLength(3)
+  })
+
+  test("can be mounted in a server of one's own", async () => {
+    const exporter = await started({ adapter: host.adapter(), port: false, path: "/cluster" })
+    expect(exporter.port).toBeUndefined()
+    const server = createServer(exporter.handler).listen(0, "127.0.0.1")
+    await once(server, "listening")
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    try {
+      expect(await (await fetch(`${url}/cluster`)).text()).toMatch(/^taskora_workers\{.*\} 0$/m)
+      expect((await fetch(`${url}/metrics`)).status).toBe(404)
+      expect((await fetch(`${url}/readyz`)).status).toBe(200)
+      await exporter.close()
+      expect((await fetch(`${url}/readyz`)).status).toBe(503)
+    } finally {
+      server.close()
+      server.closeAllConnections()
+    }
   })
 
   test("picks up a task that appears later", async () => {
@@ -267,8 +291,7 @@ describe.skipIf(!redisAvailable())("Redis and its exporter", () => {
     await app.task("t").dispatch({})
     await app.task("ranked").dispatch({}, { priority: 3 })
     await app.task("later").dispatch({}, { delay: 1 })
-    const page = readFileSync(join(root, "docs/exporter.md"), "utf8")
-    const [, words] = /^ACL SETUSER taskora-exporter (.+)$/m.exec(page) ?? []
+    const [, words] = /^ACL SETUSER taskora-exporter (.+)$/m.exec(exporterPage) ?? []
     const rules = words!.replace("shop:", `${prefix}:`).replace(/>\S+/, `>${secret}`)
     await admin.call("ACL", "SETUSER", "watcher", "reset", ...rules.split(" "))
     await admin.call("ACL", "LOG", "RESET")
