@@ -40,7 +40,11 @@ function throwingIn(hook: "inject" | "extract"): TextMapPropagator {
     throw new Error(`broken in ${hook}`)
   }
   return {
-    inject: (context, carrier, setter) => (hook === "inject" ? fail() : w3c.inject(context, carrier, setter)),
+    inject(context, carrier, setter) {
+      if (hook === "inject") fail()
+      w3c.inject(context, carrier, setter)
+      setter.set(carrier, "tracestate", "vendor=abc")
+    },
     extract: (context, carrier, getter) =>
       hook === "extract" ? fail() : w3c.extract(context, carrier, getter),
     fields: () => w3c.fields(),
