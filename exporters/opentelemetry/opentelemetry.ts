@@ -59,7 +59,7 @@ export function opentelemetry(options?: OpenTelemetryOptions): Observer {
       }
     },
     storeCall(call, run) {
-      const inside = contextOf(call, resolved.storeSpans)
+      const inside = resolved.storeSpans ? contextOf(call, sends) : suppressed
       if (numbers === undefined || call.blocking) return context.with(inside, run)
       return numbers.storeCall(call, () => context.with(inside, run))
     },
@@ -109,8 +109,7 @@ function tell(transition: Transition, sends: SendSpans, runs: RunSpans, moments:
   }
 }
 
-/** Where Redis commands are wanted in traces, a dispatch's belongs to its caller, and one of our loops to nobody. */
-function contextOf(call: StoreCall, visible: boolean) {
-  if (!visible) return suppressed
-  return call.task === undefined ? ROOT_CONTEXT : context.active()
+/** Where Redis commands are wanted in traces, a dispatch's belong to it, and those of our loops to nobody. */
+function contextOf({ script, task }: StoreCall, sends: SendSpans) {
+  return task === undefined || script === "settle" ? ROOT_CONTEXT : sends.contextOfCall(task)
 }

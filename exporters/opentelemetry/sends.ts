@@ -1,4 +1,12 @@
-import { context, type Link, type Span, SpanKind, type Tracer } from "@opentelemetry/api"
+import {
+  type Context,
+  context,
+  type Link,
+  ROOT_CONTEXT,
+  type Span,
+  SpanKind,
+  type Tracer,
+} from "@opentelemetry/api"
 import type { Dispatch, JobHeaders, Transition } from "../../src/model/observer.ts"
 import { inject } from "./context.ts"
 import { type SpanAttributes, systemName } from "./conventions.ts"
@@ -22,6 +30,8 @@ interface Sending {
 export class SendSpans {
   readonly #tracing: Tracing
   readonly #open = new WeakMap<Dispatch, Sending>()
+  /** Where Redis commands are wanted in traces: by task, the spans whose jobs calls will carry; true where several may. */
+  readonly #unsent = new Map<string, Map<Span, boolean>>()
 
   constructor(tracing: Tracing) {
     this.#tracing = tracing
@@ -64,7 +74,22 @@ export class SendSpans {
     const options = links ? { kind, attributes, links } : { kind, attributes }
     const span = tracer.startSpan(`send ${dispatch.task}`, options, context.active())
     if (span.isRecording()) this.#open.set(dispatch, { span, waiting: dispatch.count, duplicates: 0 })
+    if (this.#tracing.options.storeSpans) this.#expectCall(dispatch, span)
     return span
+  }
+
+  #expectCall({ task, many }: Dispatch, span: Span) {
+    const spans = this.#unsent.get(task) ?? new Map<Span, boolean>()
+    // Only a span that is recorded hears when all of its jobs were answered.
+    this.#unsent.set(task, spans.set(span, many && span.isRecording()))
+  }
+
+  /** Where the commands of a call that stores jobs belong: below the dispatch if it is one's alone, else to nobody. */
+  contextOfCall(task: string): Context {
+    const spans = this.#unsent.get(task)
+    const [only, more] = spans?.keys() ?? []
+    for (const [span, hasMoreCalls] of spans ?? []) if (!hasMoreCalls) spans?.delete(span)
+    return only !== undefined && more === undefined ? setSpan(ROOT_CONTEXT, only) : ROOT_CONTEXT
   }
 
   #about(dispatch: Dispatch, operation: "send" | "create", id: string | undefined): SpanAttributes {
@@ -105,6 +130,7 @@ export class SendSpans {
     sending.waiting -= count
     if (sending.waiting > 0) return
     this.#open.delete(dispatch)
+    this.#unsent.get(dispatch.task)?.delete(sending.span)
     if (sending.duplicates > 0) sending.span.setAttribute("messaging.taskora.duplicates", sending.duplicates)
     sending.span.end()
   }

@@ -82,5 +82,8 @@ onRedis("own Redis commands", (host) => {
     await work(true)
     const names = new Set(redisSpans().map((span) => span.name))
     for (const name of ["redis evalsha", "redis xread", "redis connect"]) expect(names).toContain(name)
+    const sends = collector.named("send t").map((span) => span.spanContext().spanId)
+    const below = redisSpans().filter((span) => sends.includes(span.parentSpanContext?.spanId ?? ""))
+    expect(new Set(below.map((span) => span.name))).toEqual(new Set(["redis evalsha"]))
   })
 })

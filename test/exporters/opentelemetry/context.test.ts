@@ -371,16 +371,72 @@ describe("the engine's own commands", () => {
     expect(spans.finished.map((span) => span.name)).toEqual(["request", "after"])
   })
 
-  it("make them where asked for: a dispatch's in its caller's trace, others in none", async () => {
-    const own = command(true)
-    await own.done
-    expect(own.spans.one("EVALSHA").parentSpanContext).toBeUndefined()
-    resetTelemetry()
-    const dispatch = command(true, "mail")
-    await dispatch.done
-    expect(dispatch.spans.one("EVALSHA").parentSpanContext?.spanId).toBe(
-      dispatch.spans.one("request").spanContext().spanId,
-    )
+  /** What a Redis client's instrumentation would make of calls that dispatch `jobs`, then `calls` times. */
+  const dispatching = async (jobs: number, calls = 1) => {
+    const spans = new SpanCollector()
+    const engine = new FakeEngine(opentelemetry({ storeSpans: true }))
+    const dispatches = Array.from({ length: jobs }, () => engine.begin(1))
+    for (const dispatch of dispatches) engine.observer.dispatching?.(dispatch)
+    for (let n = 0; n < calls; n++)
+      await engine.observer.storeCall?.({ script: "enqueue", blocking: false, task: "mail" }, async () => {
+        trace.getTracer("redis client").startSpan("EVALSHA").end()
+      })
+    for (const dispatch of dispatches)
+      engine.tell({ kind: "dispatched", dispatch, stored: 1, duplicates: 0, payloadBytes: [2] })
+    return spans
+  }
+
+  it("make them where asked for, in no trace where they serve many jobs at once", async () => {
+    for (const task of [undefined, "mail"]) {
+      const { spans, done } = command(true, task)
+      await done
+      expect(spans.one("EVALSHA").parentSpanContext).toBeUndefined()
+      resetTelemetry()
+    }
+    const many = await dispatching(2)
+    expect(many.one("EVALSHA").parentSpanContext).toBeUndefined()
+  })
+
+  it("make them below a dispatch that is alone in its call", async () => {
+    const spans = await dispatching(1, 2)
+    const parents = spans.named("EVALSHA").map((span) => span.parentSpanContext?.spanId)
+    // The second call carries something else.
+    expect(parents).toEqual([spans.one("send mail").spanContext().spanId, undefined])
+  })
+
+  it("make them below dispatchMany, in as many calls as it takes", async () => {
+    const spans = new SpanCollector()
+    const engine = new FakeEngine(opentelemetry({ storeSpans: true }))
+    const dispatch = { ...engine.begin(1000), many: true }
+    engine.observer.dispatching?.(dispatch)
+    const call = () =>
+      engine.observer.storeCall?.({ script: "enqueue", blocking: false, task: "mail" }, async () => {
+        trace.getTracer("redis client").startSpan("EVALSHA").end()
+      })
+    await call()
+    await call()
+    const sizes = Array<number>(1000).fill(2)
+    engine.tell({ kind: "dispatched", dispatch, stored: 1000, duplicates: 0, payloadBytes: sizes })
+    await call()
+    const { spanId } = spans.one("send mail").spanContext()
+    const parents = spans.named("EVALSHA").map((span) => span.parentSpanContext?.spanId)
+    expect(parents).toEqual([spanId, spanId, undefined])
+  })
+
+  it("take no dispatch for their own that was rejected before", async () => {
+    const spans = new SpanCollector()
+    const engine = new FakeEngine(opentelemetry({ storeSpans: true }))
+    const [refused, other] = [engine.begin(1), engine.begin(1)]
+    const error = new RangeError("too large")
+    engine.observer.dispatching?.(refused)
+    engine.tell({ kind: "rejected", dispatch: refused, count: 1, reason: "too_large", error })
+    engine.observer.dispatching?.(other)
+    await engine.observer.storeCall?.({ script: "enqueue", blocking: false, task: "mail" }, async () => {
+      trace.getTracer("redis client").startSpan("EVALSHA").end()
+    })
+    engine.tell({ kind: "dispatched", dispatch: other, stored: 1, duplicates: 0, payloadBytes: [2] })
+    const [, sent] = spans.named("send mail")
+    expect(spans.one("EVALSHA").parentSpanContext?.spanId).toBe(sent?.spanContext().spanId)
   })
 })
 
