@@ -1,4 +1,5 @@
 import { type ClusterExporterOptions, clusterExporter } from "../../exporters/cluster.ts"
+import { TaskoraError } from "../model/errors.ts"
 import { checkPrefix } from "../model/names.ts"
 import type { Observer } from "../model/observer.ts"
 import { redisAdapter } from "../redis.ts"
@@ -51,7 +52,9 @@ export const command: Command = {
     const observers = telemetry === undefined ? [] : [telemetry.observer]
     const exporter = from(tokenVariable, () => clusterExporter({ ...options, observers }))
     try {
-      await exporter.open()
+      await exporter.open().catch((error: unknown) => {
+        throw cannotListen(error, options)
+      })
       console.log(`serving ${urlOf(options.host, exporter.port)}`)
       await Promise.race([exporter.start(), stop])
       await stop
@@ -103,6 +106,21 @@ function parseLimit(text: string): number {
 function parseOtlp(text: string): string {
   if (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)) return text
   throw new UsageError("--otlp: this is no http(s) URL; give a base such as http://localhost:4318")
+}
+
+/** In the words of the command line, instead of an option's. */
+function cannotListen(error: unknown, { host, port }: Settings["options"]): unknown {
+  const cause = error instanceof TaskoraError ? (error.cause as NodeJS.ErrnoException | undefined) : undefined
+  if (cause === undefined) return error
+  const why = cause.code === "EADDRINUSE" ? "the port is taken" : cause.message
+  const place = `${host}:${port}`
+  return new TaskoraError(
+    `cannot listen on ${place}: ${why}; choose another place with --listen`,
+    "INVALID",
+    {
+      cause,
+    },
+  )
 }
 
 function urlOf(host: string, port: number | undefined): string {

@@ -168,7 +168,10 @@ describe.skipIf(!redisAvailable())("taskora exporter", () => {
       [["--redis", withUser("nobody")], /refused the user or password: .*WRONGPASS/],
       [["--redis", withUser("poor")], /may not run zcount.*add to its ACL: \+zcount %R~taskora:\*/],
       [["--redis", `${server.url}/99`], /DB index is out of range/],
-      [["--redis", server.url, "--listen", `127.0.0.1:${port}`], /127\.0\.0\.1:\d+: the port is taken/],
+      [
+        ["--redis", server.url, "--listen", `127.0.0.1:${port}`],
+        /exporter: cannot listen on 127\.0\.0\.1:\d+: the port is taken; .*--listen/,
+      ],
     ]
     for (const [args, message] of refused) {
       const { code, err } = await taskora.run(["exporter", ...anyPort, ...args])
