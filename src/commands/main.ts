@@ -6,6 +6,7 @@ import { type Command, UsageError } from "./command.ts"
 
 /** Every subcommand: its name, and the file that has it. */
 const commands: Readonly<Record<string, () => Promise<{ readonly command: Command }>>> = {
+  dashboards: () => import("./dashboards.ts"),
   exporter: () => import("./exporter.ts"),
 }
 
