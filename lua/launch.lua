@@ -35,7 +35,7 @@ else
   newcomer_add(records, a.base, a.id, text, data)
   redis.call("MSET", unpack(records))
   redis.call("ZADD", q.active, whole(now + a.lease), a.id .. "\t" .. token)
-  events_tell(log, "a" .. a.id .. "\t1\t" .. created .. "\t" .. created, 1)
+  events_tell(log, "a" .. a.id .. "\t1\t" .. created .. "\t", 1)
   events_flush(log)
 end
 local seq = whole(log.seq)

@@ -92,7 +92,6 @@ local function claim_write(q, a, found, call, token, reply)
     else
       local from = (job.apart and apart_length or fresh_length) + 1
       local created, eligible = string.match(text, "^(%d+),(%d*),", from)
-      if eligible == "" then eligible = created end
       text = "a," .. own .. (job.apart and tail_apart or tail_plain) .. string.sub(text, from)
       events_tell(log, "a" .. id .. "\t1\t" .. created .. "\t" .. eligible, 1)
     end

@@ -16,7 +16,7 @@ local function lease(taken, token, max, call)
   local r = taken.r
   r.state, r.token, r.claimed, r.max = "a", token, call.time, max
   r.attempt = whole((tonumber(r.fails) or 0) + 1)
-  events_tell(call.log, "a" .. taken.id .. "\t" .. r.attempt .. "\t" .. r.created .. "\t" .. record_eligible(r), 1)
+  events_tell(call.log, "a" .. taken.id .. "\t" .. r.attempt .. "\t" .. r.created .. "\t" .. r.eligible, 1)
   return record_text(r)
 end
 

@@ -4,7 +4,7 @@
 -- seq numbers the first transition. A line begins with the letter of its kind and stands for one transition, but a failure
 -- with a next attempt for two (failed and retrying); its fields stand between tabs. An entry carries 16 KiB of text at
 -- the most, then the next one begins.
---   a id, attempt, created, eligible      c id, attempt and claim time, duration, result (=text, ~ where too long)
+--   a id, attempt, created, eligible (empty: when created)      c id, attempt and claim time, duration, result (=text, ~ where too long)
 --   p id, value      f id, attempt, claim time, next attempt, message      s id, count, action      x id, reason
 local entry_bytes = 16384
 
