@@ -33,8 +33,10 @@ export interface OpenTelemetryOptions {
   /** A `create` span for each job of `dispatchMany`. Default false. */
   readonly batchCreates?: boolean
   /**
-   * Let instrumentations of Redis clients see Taskora's own commands. Default false: they would be most of all spans. One
-   * command serves many jobs, so they belong to no job's trace: set the instrumentation's `requireParentSpan: false` too.
+   * Let instrumentations of Redis clients see Taskora's own commands. Default false: they would be most of all spans. A
+   * command that stores the jobs of one dispatch stands below its `send` span; all others serve many jobs and stand alone,
+   * which wants the instrumentation's `requireParentSpan: false`. Such spans hold arguments, and so payloads, unless its
+   * `dbStatementSerializer` leaves them out.
    */
   readonly storeSpans?: boolean
   readonly capture?: CaptureOptions
