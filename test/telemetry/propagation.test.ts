@@ -115,6 +115,31 @@ onBothHosts("the context of a dispatch", (host) => {
     expect(errors).toEqual([])
   })
 
+  test.each([
+    ["W3C's", { traceparent: `00-${traceId}-${spanId}-00` }],
+    ["B3's", { b3: `${traceId}-${spanId}-0` }],
+  ])("keeps an unsampled job unsampled, in %s words, though it would begin a trace", async (_, headers) => {
+    propagation.disable()
+    const readers = new CompositePropagator({ propagators: [w3c, new B3Propagator()] })
+    propagation.setGlobalPropagator({
+      ...sending(headers as Record<string, string>),
+      extract: (context, carrier, getter) => readers.extract(context, carrier, getter),
+    })
+    const app = open({ adapter: host.adapter(), observers: [opentelemetry({ metrics: false })] })
+    const task = app.task("t", {
+      trace: { relation: "link" },
+      async handler(_: object, ctx) {
+        trace.getTracer("user").startSpan("lookup").end()
+        return ctx.traceparent
+      },
+    })
+    await app.start()
+    expect(await task.dispatch({}).result).toMatch(new RegExp(`^00-${traceId}-[\\da-f]{16}-00$`))
+    await app.close()
+    expect(collector.named("process t")).toEqual([])
+    expect(collector.named("lookup")).toEqual([])
+  })
+
   test("brings the trace's state along", async () => {
     const remote: SpanContext = {
       traceId,
