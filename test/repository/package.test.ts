@@ -51,8 +51,13 @@ describe("the packed package, installed in an empty project", () => {
   test("holds the build, the scripts and the documents, and no tests, examples or sources", () => {
     const files = readdirSync(installed, { encoding: "utf8", recursive: true })
     expect(readdirSync(installed).sort()).toEqual(
-      ["CHANGELOG.md", "LICENSE", "README.md", "dist", "docs", "lua", "package.json"].sort(),
+      ["CHANGELOG.md", "LICENSE", "README.md", "dashboards", "dist", "docs", "lua", "package.json"].sort(),
     )
+    expect(readdirSync(join(installed, "dashboards"))).toEqual(["grafana", "prometheus"])
+    expect(readdirSync(join(installed, "dashboards/prometheus"))).toEqual([
+      "taskora.alerts.yml",
+      "taskora.rules.yml",
+    ])
     expect(readdirSync(join(installed, "dist")).sort()).toEqual(["exporters", "src"])
     expect(files.filter((file) => /\btest\b|examples|(?<!\.d)\.ts$|\.map$/.test(file))).toEqual([])
     const scripts = sourceFiles(["lua"], ".lua").map(({ path }) => path)

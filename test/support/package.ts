@@ -43,7 +43,7 @@ export function bin(name: string): string {
 /** Builds what `npm publish` would send, away from `dist`, which others may be using. */
 export function stagePackage(to: string): void {
   run(bin("tsc"), ["-p", "tsconfig.build.json", "--outDir", join(to, "dist")], { cwd: root })
-  for (const name of ["package.json", "lua", "docs", "README.md", "LICENSE", "CHANGELOG.md"]) {
+  for (const name of ["package.json", "lua", "dashboards", "docs", "README.md", "LICENSE", "CHANGELOG.md"]) {
     cpSync(join(root, name), join(to, name), { recursive: true })
   }
 }
