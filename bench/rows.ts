@@ -4,7 +4,7 @@ import { delayed } from "./workloads/delayed.ts"
 import { enqueue } from "./workloads/enqueue.ts"
 import { events } from "./workloads/events.ts"
 import { fairness } from "./workloads/fairness.ts"
-import { latency } from "./workloads/latency.ts"
+import { latency, latencyApart } from "./workloads/latency.ts"
 import { limits } from "./workloads/limits.ts"
 import { manyTasks } from "./workloads/many-tasks.ts"
 import { memory } from "./workloads/memory.ts"
@@ -19,6 +19,7 @@ export const rows: readonly Row[] = [
   ...processing,
   telemetry,
   latency,
+  latencyApart,
   delayed,
   events,
   ...memory,

@@ -3,13 +3,14 @@ import { payload } from "../harness/load.ts"
 import type { Meter } from "../harness/meter.ts"
 import { quantile } from "../harness/statistics.ts"
 import { Ledger, untilCounts } from "../harness/wait.ts"
-import { both, type Row, type Sample, type Stage, versus } from "../row.ts"
+import { both, type Measure, type Role, type Row, type Sample, type Stage, versus } from "../row.ts"
 
 const jobsPerSecond = 200
+const jobs = 1_400
 
 /** Jobs that come alone: from the call that dispatches until the handler begins, in one process. */
 async function measure(stage: Stage): Promise<Sample> {
-  const total = stage.size(1_400)
+  const total = stage.size(jobs)
   const warm = Math.ceil(total / 7)
   const ledger = new Ledger(total)
   const sent = new Float64Array(total)
@@ -37,13 +38,55 @@ async function measure(stage: Stage): Promise<Sample> {
   await untilCounts(queue, { waiting: 0, active: 0, failed: 0, completed: 100 })
   const timed = total - warm
   return {
-    p50: quantile(latencies, 0.5),
-    p95: quantile(latencies, 0.95),
-    p99: quantile(latencies, 0.99),
+    ...quantiles(latencies),
     roundTrip: await roundTrip(stage.meter, Math.min(timed, 400)),
     commands: (after.commands - before.commands) / timed,
     redisUs: (after.cpuUs - before.cpuUs) / timed,
     clientUs: (user + system) / timed,
+  }
+}
+
+/** Ms of the system's clock, which all processes share, with fractions. */
+function wallClock(): number {
+  return performance.timeOrigin + performance.now()
+}
+
+/** A worker in a process of its own. */
+async function worker(stage: Stage): Promise<Role> {
+  const total = stage.size(jobs)
+  const ledger = new Ledger(total)
+  const latencies: number[] = []
+  const session = await stage.open()
+  session.declare("bench", {
+    concurrency: 10,
+    async handle(data) {
+      if (data.i >= total / 7) latencies.push(wallClock() - Number(data.pad))
+      ledger.add(data)
+    },
+  })
+  await session.start()
+  return {
+    async latencies(): Promise<Sample> {
+      await ledger.complete()
+      return quantiles(latencies)
+    },
+  }
+}
+
+async function measureApart(stage: Stage): Promise<Sample> {
+  const helper = await stage.helper("worker")
+  const queue = (await stage.open()).declare("bench")
+  await paced(0, stage.size(jobs), async (i) => {
+    await queue.add({ i, pad: String(wallClock()) })
+  })
+  return helper.ask<Sample>("latencies")
+}
+
+function quantiles(latencies: readonly number[]): Sample {
+  return {
+    p50: quantile(latencies, 0.5),
+    p95: quantile(latencies, 0.95),
+    p99: quantile(latencies, 0.99),
   }
 }
 
@@ -71,14 +114,28 @@ async function roundTrip({ client }: Meter, calls: number): Promise<number> {
   return quantile(times, 0.5)
 }
 
+const times: readonly Measure[] = [
+  { name: "p50", unit: "ms p50", better: "less" },
+  { name: "p95", unit: "ms p95", better: "less" },
+  { name: "p99", unit: "ms p99", better: "less" },
+]
+
+export const latencyApart: Row = {
+  name: "latency-apart",
+  title: `latency at ${jobsPerSecond} jobs/s, from dispatch to a handler in another process`,
+  entries: both,
+  measures: times,
+  compare: [versus("p50"), versus("p95"), versus("p99")],
+  measure: measureApart,
+  roles: { worker },
+}
+
 export const latency: Row = {
   name: "latency",
-  title: `latency at ${jobsPerSecond} jobs/s, from dispatch to handler`,
+  title: `latency at ${jobsPerSecond} jobs/s, from dispatch to handler, in one process`,
   entries: both,
   measures: [
-    { name: "p50", unit: "ms p50", better: "less" },
-    { name: "p95", unit: "ms p95", better: "less" },
-    { name: "p99", unit: "ms p99", better: "less" },
+    ...times,
     { name: "roundTrip", unit: "ms per bare EVALSHA", better: "neither" },
     { name: "commands", unit: "Redis commands per job", better: "less" },
     { name: "redisUs", unit: "us of Redis per job", better: "less" },

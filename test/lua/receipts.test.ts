@@ -280,6 +280,41 @@ onBothHosts("receipts", (host) => {
       expect(state.waiting.length).toBe(1)
     },
   )
+
+  test.each(["request lost", "reply lost"] as const)(
+    "Lane: %s, a batch of 100 settlements and 100 claims is sent again: nothing twice, nothing orphaned",
+    async (fault) => {
+      const task = bench.task()
+      const names = Array.from({ length: 200 }, (_, i) => `j${i}`)
+      await task.dispatch(...names)
+      const held = await task.claim(100)
+      let faults = 2
+      const adapter = faulty(bench.store, async (run) => {
+        if (faults-- <= 0) return run()
+        if (fault === "reply lost") await run()
+        throw new StoreError("cut", "unanswered")
+      })
+      const link = new Link(adapter, {
+        observers: new Observers([], () => {}),
+        listeners: { lost() {}, back() {}, message() {} },
+      })
+      const { args } = task.calls.settle({ lane: "", n: 0 }, [], { want: 100 })
+      const named = Object.fromEntries(scripts.settle.args.map((name, i) => [name, args[i]]))
+      const reply = await new Lane(link, "s0").call(
+        scripts.settle,
+        task.keys,
+        named as never,
+        held.flatMap(({ id, token }) => [id, token, "completed", 7, "", ""]),
+      )
+      expect(reply.words).toBe("c".repeat(100))
+      expect(heldOf(reply).map(({ id }) => id)).toEqual(names.slice(100))
+      const state = await task.check()
+      expect([state.completed.length, state.active.size, state.waiting.length]).toEqual([100, 100, 0])
+      const count = (name: string) => Number(state.stats.get(name))
+      expect([count("started"), count("completed"), count("token")]).toEqual([200, 100, 200])
+      expect(task.ledger.count("completed")).toBe(100)
+    },
+  )
 })
 
 /** An answer without what tells when it was given. */
