@@ -1,9 +1,18 @@
 import { opentelemetry } from "../../exporters/opentelemetry/index.ts"
 import { prometheus } from "../../exporters/prometheus.ts"
 import { type Adapter, createTaskora, TaskoraError } from "../../src/index.ts"
+import { loopback } from "./options.ts"
 import { Tally } from "./tally.ts"
 import { declareTasks } from "./tasks.ts"
 import { startTraces } from "./traces.ts"
+
+interface AppOptions {
+  readonly adapter: Adapter
+  /** Of /metrics. */
+  readonly port: number
+  readonly host: string
+  readonly otlp: string | undefined
+}
 
 /**
  * What both processes have in common: an app that works on the tasks, with metrics and traces.
@@ -13,10 +22,9 @@ import { startTraces } from "./traces.ts"
  *
  * @throws TaskoraError where the store cannot be reached, or /metrics cannot be served
  */
-export async function startApp(options: { adapter: Adapter; port: number; otlp: string | undefined }) {
-  const { adapter, port, otlp } = options
+export async function startApp({ adapter, port, host, otlp }: AppOptions) {
   const traces = await startTraces(otlp, process.env)
-  const metrics = prometheus({ port })
+  const metrics = prometheus({ port, host })
   const taskora = createTaskora({
     adapter,
     observers: [opentelemetry(), metrics],
@@ -36,7 +44,8 @@ export async function startApp(options: { adapter: Adapter; port: number; otlp: 
     await close()
     throw isPortTaken(error) ? portTaken(port) : error
   }
-  const metricsUrl = `http://127.0.0.1:${metrics.port}/metrics`
+  const reachedAt = host === "0.0.0.0" ? loopback : host
+  const metricsUrl = `http://${reachedAt}:${metrics.port}/metrics`
   return { taskora, tasks, tally, traces, metricsUrl, close }
 }
 

@@ -17,6 +17,8 @@ export interface Plan {
   readonly openJobs: OpenJobs
   readonly fragile: FragileFolder
   readonly signal: AbortSignal
+  /** Counts the walks. */
+  readonly round: number
 }
 
 /** Dispatches a job per file, one per directory, and one that will be cancelled. @returns what was found, in a sentence */
@@ -37,13 +39,13 @@ export async function dispatchAll(plan: Plan): Promise<string> {
   return `found ${files}, ${bytes(walk.bytes)} to read${stopped}`
 }
 
-async function dispatchDirectory({ options, tasks, openJobs }: Plan, { path, files }: Directory) {
+async function dispatchDirectory({ options, tasks, openJobs, round }: Plan, { path, files }: Directory) {
   const { maxFileBytes: maxBytes } = options
   const jobs = files.map((file) => tasks.scan.dispatch({ path: file.path, maxBytes }))
   // Awaiting them keeps the walk from running far ahead of the store.
   await Promise.all(jobs.map((job) => openJobs.add("scan-file", job)))
-  // A job named after its directory exists once, however often it is dispatched.
-  const jobId = createHash("sha256").update(path).digest("hex").slice(0, 16)
+  // A job named after its directory exists once in a walk, however often it is dispatched.
+  const jobId = createHash("sha256").update(`${round} ${path}`).digest("hex").slice(0, 16)
   const data = { path, files: jobs.map(({ id }) => id) }
   const summary = tasks.summarize.dispatch(data, { delay: summaryDelay, jobId })
   await openJobs.add("summarize-directory", summary)

@@ -5,7 +5,7 @@ import type { Tasks } from "./tasks.ts"
 /** What the jobs found out, gathered from the results that travel in the `completed` events. */
 export class Findings {
   private readonly kinds = new Map<Kind, { files: number; bytes: number; compressed: number }>()
-  private readonly directories: { path: string; files: number; bytes: number }[] = []
+  private largest: { path: string; files: number; bytes: number }[] = []
   private readonly retried = new Set<string>()
   /** A job of which a trace is worth showing: the last that completed in a later attempt, or else the last. */
   interesting: string | undefined
@@ -21,13 +21,12 @@ export class Findings {
       if (attempt > 1 || this.retried.size === 0) this.interesting = id
     })
     summarize.on("completed", ({ result }) => {
-      this.directories.push(result)
+      this.largest = [...this.largest, result].sort((a, b) => b.bytes - a.bytes).slice(0, 3)
     })
   }
 
   render(shorten: (path: string) => string): string {
     const kinds = [...this.kinds].sort(([, a], [, b]) => b.bytes - a.bytes)
-    const largest = this.directories.sort((a, b) => b.bytes - a.bytes).slice(0, 3)
     return [
       table(
         ["kind of content", "files", "size", "compresses to"],
@@ -41,7 +40,7 @@ export class Findings {
       "",
       table(
         ["largest directories", "files", "size"],
-        largest.map(({ path, files, bytes: size }) => [shorten(path), count(files), bytes(size)]),
+        this.largest.map(({ path, files, bytes: size }) => [shorten(path), count(files), bytes(size)]),
       ),
     ].join("\n")
   }

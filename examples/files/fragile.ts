@@ -30,9 +30,9 @@ export class FragileFolder {
     return [...this.vanishing, this.dangling, this.folderLink]
   }
 
-  /** What happens between the walk and the jobs: some files go now, one comes after a while. */
+  /** What happens between the walk and the jobs: some files are gone, one comes after a while. */
   async change(): Promise<void> {
-    for (const path of this.vanishing) await rm(path)
+    for (const path of [...this.vanishing, this.late]) await rm(path, { force: true })
     this.arrival = setTimeout(() => {
       // Should it fail, its job will say so.
       writeFile(this.late, JSON.stringify({ sorry: "I am late" })).catch(() => undefined)

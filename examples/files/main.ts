@@ -4,6 +4,7 @@
  */
 import { stat } from "node:fs/promises"
 import { resolve, sep } from "node:path"
+import { setTimeout as pause } from "node:timers/promises"
 import { startApp } from "./app.ts"
 import { dispatchAll } from "./dispatch.ts"
 import { Findings } from "./findings.ts"
@@ -48,11 +49,16 @@ async function main(options: Options): Promise<void> {
     console.log()
 
     live.start()
-    live.print(await dispatchAll({ root, options, tasks, openJobs, fragile, signal: stop.signal }))
+    const { signal } = stop
+    for (let round = 1; !signal.aborted; round++) {
+      live.print(await dispatchAll({ root, options, tasks, openJobs, fragile, signal, round }))
+      if (options.again === undefined) break
+      await Promise.race([pause(options.again * 1000, undefined, { ref: false }), stop.stopped])
+    }
     openJobs.seal()
     await Promise.race([openJobs.finished, stop.stopped])
     live.stop()
-    if (stop.signal.aborted) return interrupted(openJobs.size, place.joinCommand)
+    if (signal.aborted) return interrupted(openJobs.size, place.joinCommand)
 
     console.log(`\nall ${counted(tally.dispatched, "job")} ended after ${seconds(live.elapsedMs)}\n`)
     console.log(`${findings.render(shorten)}\n`)

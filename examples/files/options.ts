@@ -9,21 +9,29 @@ export interface Options extends WalkLimits {
   readonly redis: string | undefined
   readonly prefix: string
   readonly port: number
+  /** Address on which /metrics is served. */
+  readonly host: string
   readonly otlp: string | undefined
   /** End when all is done, rather than serving /metrics until Ctrl-C. */
   readonly exit: boolean
+  /** Seconds between two walks, for load without an end; undefined: one walk. */
+  readonly again: number | undefined
 }
 
 /** A wrong command line; the message says what and how it should be. */
 export class UsageError extends Error {}
 
+export const loopback = "127.0.0.1"
+
 const flags = {
   redis: { type: "string" },
   prefix: { type: "string" },
   port: { type: "string" },
+  host: { type: "string" },
   otlp: { type: "string" },
   exit: { type: "boolean" },
   keep: { type: "boolean" },
+  again: { type: "string" },
   "max-files": { type: "string" },
   "max-bytes": { type: "string" },
   "max-file-bytes": { type: "string" },
@@ -37,10 +45,12 @@ Walks a directory of real files (default: the installed node_modules) and dispat
   --redis URL            queue on Redis, such as redis://localhost:6379 (default: the embedded engine)
   --prefix NAME          beginning of the run's own prefix on Redis (default: files)
   --port N               port of /metrics (default: 9464; 0: any free one)
+  --host ADDRESS         where /metrics listens (default: 127.0.0.1; 0.0.0.0 shows it to everybody)
   --otlp URL             send traces and metrics there, such as http://localhost:4318
                          (default: OTEL_EXPORTER_OTLP_ENDPOINT; else one trace is shown at the end)
   --exit                 end when all is done: code 0 if all numbers agree, else 1
   --keep                 go on serving /metrics after the end, until Ctrl-C (default)
+  --again SECONDS        walk again and again with such pauses, until Ctrl-C
   --max-files N          default: 3000
   --max-bytes SIZE       read at most so much in all (default: 256MiB)
   --max-file-bytes SIZE  larger files fail (default: 1MiB)
@@ -55,6 +65,7 @@ export function parseOptions(args: readonly string[], env: NodeJS.ProcessEnv): O
   if (positionals.length > 1)
     throw new UsageError(`one directory at a time, not ${positionals.join(" and ")}`)
   if (values.exit && values.keep) throw new UsageError("--exit and --keep exclude each other")
+  if (values.exit && values.again !== undefined) throw new UsageError("--exit and --again exclude each other")
   if (values.prefix !== undefined && values.redis === undefined)
     throw new UsageError("--prefix is of use with --redis only")
   return {
@@ -62,8 +73,10 @@ export function parseOptions(args: readonly string[], env: NodeJS.ProcessEnv): O
     redis: values.redis,
     prefix: prefix(values.prefix ?? "files"),
     port: whole("--port", values.port ?? "9464", 0, 65_535),
+    host: values.host ?? loopback,
     otlp: values.otlp ?? env.OTEL_EXPORTER_OTLP_ENDPOINT,
     exit: values.exit ?? false,
+    again: values.again === undefined ? undefined : whole("--again", values.again, 0, 86_400),
     maxFiles: whole("--max-files", values["max-files"] ?? "3000", 1, 10_000_000),
     maxBytes: size("--max-bytes", values["max-bytes"] ?? "256MiB"),
     // Files are held in memory, eight at once.

@@ -2,7 +2,7 @@
 import { startApp } from "./app.ts"
 import { count, counted, styled } from "./format.ts"
 import { Live } from "./live.ts"
-import { complain, parse, UsageError, whole } from "./options.ts"
+import { complain, loopback, parse, UsageError, whole } from "./options.ts"
 import { findRun, withoutPassword } from "./places.ts"
 import { listenForStop } from "./stop.ts"
 
@@ -13,6 +13,7 @@ Joins a run of npm start -- --redis URL and works on its jobs, until Ctrl-C.
   --redis URL    such as redis://localhost:6379
   --prefix NAME  the run's prefix, as it printed it (default: that of the last run; waits for one to begin)
   --port N       port of /metrics (default: 0, any free one)
+  --host ADDRESS where /metrics listens (default: 127.0.0.1)
   --otlp URL     send traces and metrics there (default: OTEL_EXPORTER_OTLP_ENDPOINT)
   -h, --help     show this`
 
@@ -20,6 +21,7 @@ const flags = {
   redis: { type: "string" },
   prefix: { type: "string" },
   port: { type: "string" },
+  host: { type: "string" },
   otlp: { type: "string" },
   help: { type: "boolean", short: "h" },
 } as const
@@ -38,7 +40,8 @@ async function main(args: readonly string[]): Promise<void> {
 
   const { redisAdapter } = await import("../../src/redis.ts")
   const otlp = values.otlp ?? process.env.OTEL_EXPORTER_OTLP_ENDPOINT
-  const app = await startApp({ adapter: redisAdapter(url, { prefix }), port, otlp })
+  const host = values.host ?? loopback
+  const app = await startApp({ adapter: redisAdapter(url, { prefix }), port, host, otlp })
   const live = new Live(app.tally, { shorten: (text) => text })
   live.listen(app.taskora)
   try {

@@ -167,6 +167,27 @@ describe("npm start on the embedded engine", () => {
     expect(await run.stop("SIGINT")).toBe(0)
   })
 
+  test("--again walks again and again until Ctrl-C, and finds the same each time", async () => {
+    const run = new Run("main", [directory, "--port", "0", "--again", "0"])
+    await run.says(/(found 24 files[\s\S]*?){3}/)
+    const [, url] = await run.says(/metrics +(http:\S+)/)
+    const text = await (await fetch(url!)).text()
+    const dispatched = (task: string) =>
+      Number(new RegExp(`jobs_dispatched_total{task="${task}"} (\\d+)`).exec(text)?.[1])
+    expect(dispatched("scan-file")).toBeGreaterThanOrEqual(3 * (files + fragile))
+    expect(dispatched("summarize-directory")).toBeGreaterThanOrEqual(3 * directories)
+    expect(await run.stop("SIGINT")).toBe(130)
+  })
+
+  test("--host says where /metrics listens", async () => {
+    const run = new Run("main", [directory, "--port", "0", "--host", "127.0.0.2"])
+    const [, url] = await run.says(/serving (http:\S+) until Ctrl-C/)
+    expect(url).toContain("//127.0.0.2:")
+    expect((await fetch(url!)).status).toBe(200)
+    await expect(fetch(url!.replace("127.0.0.2", "127.0.0.1"))).rejects.toThrow()
+    expect(await run.stop("SIGINT")).toBe(0)
+  })
+
   test("ends in order when it is stopped half-way", async () => {
     const run = new Run("main", [directory, "--exit", "--port", "0"])
     await run.says(/found \d+ files/)
@@ -189,6 +210,8 @@ describe("the command line", () => {
   const wrong: [string, string[], RegExp][] = [
     ["an unknown flag", ["--frobnicate"], /Unknown option '--frobnicate'/],
     ["two ends", ["--exit", "--keep"], /exclude each other/],
+    ["an end of what goes on", ["--exit", "--again", "1"], /--exit and --again exclude each other/],
+    ["an impossible pause", ["--again", "soon"], /--again soon: give a whole number/],
     ["no directory", [join("no", "such", "directory")], /no.such.directory is not a directory/],
     ["an impossible port", ["--port", "70000"], /--port 70000: give a whole number/],
     ["an impossible size", ["--max-bytes", "lots"], /--max-bytes lots: give a size/],
@@ -203,7 +226,16 @@ describe("the command line", () => {
   test("--help shows all options", async () => {
     const run = new Run("main", ["--help"])
     expect(await run.code()).toBe(0)
-    for (const flag of ["--redis", "--port", "--otlp", "--exit", "--keep", "--max-file-bytes"])
+    for (const flag of [
+      "--redis",
+      "--port",
+      "--host",
+      "--again",
+      "--otlp",
+      "--exit",
+      "--keep",
+      "--max-file-bytes",
+    ])
       expect(run.output).toContain(flag)
   })
 
