@@ -36,7 +36,7 @@ function run(...args: string[]) {
   return { status, said: `${stdout}${stderr}` }
 }
 
-describe.skipIf(!promtool)("promtool", () => {
+describe.skipIf(!promtool)("promtool", { timeout: 120_000 }, () => {
   test("finds nothing wrong with the rules", () => {
     const { status, said } = run("check", "rules", "taskora.rules.yml", "taskora.alerts.yml")
     expect(said).toContain(`${alerts.length} rules found`)

@@ -12,6 +12,8 @@ export interface Config {
   readonly endpoint?: string
   /** Makes it a worker that takes jobs of this task and never ends one. */
   readonly holds?: string
+  /** Makes it a process that runs nothing and knows these tasks, as one that only dispatches does. */
+  readonly knows?: readonly string[]
 }
 
 /** What the handler of `mail` does. */
@@ -30,8 +32,8 @@ export type Order =
 
 const config = JSON.parse(process.argv[2]!) as Config
 const isVictim = config.holds !== undefined
-if (!isVictim)
-  await startTelemetry({ serviceName: "pushed", endpoint: config.endpoint!, metricInterval: 1000 })
+const isApp = config.endpoint !== undefined
+if (isApp) await startTelemetry({ serviceName: "pushed", endpoint: config.endpoint!, metricInterval: 1000 })
 const metrics = prometheus({ port: 0 })
 const faulty: Observer = {
   name: "faulty",
@@ -41,9 +43,10 @@ const faulty: Observer = {
 }
 const app = createTaskora({
   adapter: redisAdapter(config.url, { prefix: config.prefix }),
-  observers: [metrics, ...(isVictim ? [] : [opentelemetry({ traces: false }), faulty])],
+  observers: [metrics, ...(isApp ? [opentelemetry({ traces: false }), faulty] : [])],
 })
-const stall = { interval: 1500, maxCount: 3 }
+/** So long that who takes a task over has been scraped before it recovers a job. */
+const stall = { interval: 5000, maxCount: 3 }
 const tookMs: number[] = []
 let opened = () => {}
 const holding = new Promise<void>((resolve) => {
@@ -66,24 +69,25 @@ async function deliver(deed: Deed, ctx: Context): Promise<string> {
 }
 
 const within = { within: "5s", target: 0.99 } as const
-const mail = isVictim
-  ? undefined
-  : app.task("mail", {
+const mail = isApp
+  ? app.task("mail", {
       concurrency: 4,
       retry: { attempts: 2, delay: 20 },
       info: { owner: "the mail team", runbook: "https://example.com/mail" },
       objectives: { success: 0.95, wait: within, duration: { within: 30, target: 0.5 } },
       handler: deliver,
     })
-const bulk = isVictim
-  ? undefined
-  : app.task("bulk", {
+  : undefined
+const bulk = isApp
+  ? app.task("bulk", {
       concurrency: 2,
       handler: async () => {
         await new Promise((resolve) => setTimeout(resolve, 60))
       },
     })
-const orphans = isVictim ? undefined : app.task("orphans")
+  : undefined
+const orphans = isApp ? app.task("orphans") : undefined
+for (const name of config.knows ?? []) app.task(name)
 const held = isVictim
   ? app.task(config.holds!, {
       concurrency: 4,
