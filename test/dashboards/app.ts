@@ -43,7 +43,7 @@ const faulty: Observer = {
 }
 const app = createTaskora({
   adapter: redisAdapter(config.url, { prefix: config.prefix }),
-  observers: [metrics, ...(isApp ? [opentelemetry({ traces: false }), faulty] : [])],
+  observers: [metrics, ...(isApp ? [opentelemetry(), faulty] : [])],
 })
 /** So long that who takes a task over has been scraped before it recovers a job. */
 const stall = { interval: 5000, maxCount: 3 }

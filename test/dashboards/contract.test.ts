@@ -6,7 +6,7 @@ import { boards } from "../../dashboards/boards.ts"
 import { PromQL, type Scope } from "../../dashboards/promql.ts"
 import { attemptsPerJob, failureRatio, stalls, throughput } from "../../dashboards/queries/jobs.ts"
 import { depth, drain, oldest } from "../../dashboards/queries/queue.ts"
-import { durations } from "../../dashboards/queries/time.ts"
+import { durationMap, durations, waitMap } from "../../dashboards/queries/time.ts"
 import type { Query } from "../../dashboards/query.ts"
 import { panelScope } from "../../dashboards/render/variables.ts"
 import { recordings } from "../../dashboards/rules/recording.ts"
@@ -323,6 +323,17 @@ describe.skipIf(!here)("a workload of real processes, and a real Prometheus", ()
       falling += 1
     }
     expect(falling).toBeGreaterThan(2)
+  })
+
+  test("the heatmaps' diamonds open traces", async () => {
+    for (const map of [durationMap, waitMap]) {
+      const query = asked(map, "mail")
+      const range = new URLSearchParams({ query, start: String(at - windowSeconds), end: String(at) })
+      type Exemplars = { exemplars: { labels: Labels }[] }[]
+      const found = await server.ask<Exemplars>(`query_exemplars?${range}`, (data) => data.length > 0)
+      for (const { labels } of found.flatMap(({ exemplars }) => exemplars))
+        expect(labels.trace_id).toMatch(/^[\da-f]{32}$/)
+    }
   })
 
   test("every metric and every label that a query names exists", async () => {
