@@ -24,7 +24,7 @@ const failureRatioHigh: Alert = {
   description: `Of the jobs of ${taskName} that ended in the last five minutes, {{ $value | humanizePercentage }} failed for good. Their retries are used up.`,
   runbook: {
     meaning:
-      "Jobs of one task fail for good, after all their attempts, and more often than in one of ten cases. The failed jobs are kept (a week, unless `retention` says otherwise), so nothing is lost yet; but whoever waits for them does not get what they asked for.",
+      "Jobs of one task fail for good, after all their attempts, and more than one in ten. The last 300 of a task are kept for a week, unless `retention` says otherwise, so they can be looked at; but whoever waits for them does not get what they asked for.",
     look: [
       "Which error it is: one class of error is one cause, often a dependency; many classes are often a bad deploy or bad data.",
       "When it began: compare with your last deploy (*Versions* on Workers & Redis) and with the dependency's own dashboards.",
@@ -85,15 +85,21 @@ function burnRate({ name, factor, long, short, for: pending, severity, spends }:
   const perObjective = [...perTask, objective]
   const breached = new PromQL(ruleScope(long)).increase(counters.objectiveBreaches, { by: perObjective })
   const allowed = `${factor} * (1 - ${target.record})`
+  const times = factor === 1 ? "more often than" : `more than ${factor} times as often as`
+  const reach = 1 - 1 / factor
+  const limit =
+    reach === 0
+      ? ""
+      : ` A target below ${Math.ceil(reach * 100)} % cannot be missed so often, and is left to the slower alerts.`
   return {
     name,
     expr: `${breaches[long].record} > ${allowed} and ${breaches[short].record} > ${allowed} and ${breached} >= ${enoughBreaches}`,
     for: pending,
     severity,
-    summary: `${taskName} misses its objective "${objectiveName}" ${factor} times as often as it may`,
-    description: `In the last ${long}, {{ $value | humanizePercentage }} of what the objective "${objectiveName}" of ${taskName} judges missed it: more than ${factor} times what the target allows (${spends}).`,
+    summary: `${taskName} misses its objective "${objectiveName}" ${times} it may`,
+    description: `In the last ${long}, {{ $value | humanizePercentage }} of what the objective "${objectiveName}" of ${taskName} judges missed it: ${times} the target allows (${spends}).`,
     runbook: {
-      meaning: `An objective of a task (\`objectives\`: success, wait or duration) is missed more than ${factor} times as often as its target allows, in the last ${long} and still in the last ${short}. At this pace it spends ${spends}.`,
+      meaning: `An objective of a task (\`objectives\`: success, wait or duration) is missed ${times} its target allows, in the last ${long} and still in the last ${short}. At this pace it spends ${spends}.`,
       look: [
         'Which objective: "success" is about failing jobs, "wait" about too few slots, "duration" about slow handlers.',
         "When it began, and whether it is one task or all: all at once is the store, the machines or a deploy.",
@@ -105,7 +111,7 @@ function burnRate({ name, factor, long, short, for: pending, severity, spends }:
         panelOf("task", "Error budget left"),
       ],
       command: `promtool query instant http://localhost:9090 '${breaches[long].record}'`,
-      thresholds: `${factor} times the budget's pace over ${long} and ${short}, for ${pending}, with at least ${enoughBreaches} breaches in ${long}.`,
+      thresholds: `${factor} times the budget's pace over ${long} and ${short}, for ${pending}, with at least ${enoughBreaches} breaches in ${long}.${limit}`,
     },
   }
 }
