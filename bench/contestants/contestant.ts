@@ -5,10 +5,10 @@ export interface Payload {
 }
 
 /**
- * off: none. prometheus: Taskora's own endpoint. metrics: OpenTelemetry metrics. sampled, traced: those, and spans of 1 %
+ * off: none. unregistered: OpenTelemetry's observer, and no SDK that it could tell. prometheus: Taskora's own endpoint. metrics: OpenTelemetry metrics. sampled, traced: those, and spans of 1 %
  * or of all jobs.
  */
-export type Mode = "off" | "prometheus" | "metrics" | "sampled" | "traced"
+export type Mode = "off" | "unregistered" | "prometheus" | "metrics" | "sampled" | "traced"
 
 export interface Setting {
   readonly url: string

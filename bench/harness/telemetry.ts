@@ -30,7 +30,8 @@ export interface Telemetry {
 
 /** Registers an SDK that counts instead of sending, with the same settings for every contestant. */
 export function startTelemetry(mode: Mode, contestant: ContestantName): Telemetry {
-  if (mode === "off" || mode === "prometheus") return { spans: async () => 0, close: async () => {} }
+  if (mode === "off" || mode === "unregistered" || mode === "prometheus")
+    return { spans: async () => 0, close: async () => {} }
   const meters = new MeterProvider({ readers: [countingReader(contestant)] })
   metrics.setGlobalMeterProvider(meters)
   const counts = new Map<string, number>()

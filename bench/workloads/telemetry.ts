@@ -3,6 +3,7 @@ import { processBacklog, processMeasures } from "./process.ts"
 
 const entries: readonly Entry[] = [
   { label: "taskora", contestant: "taskora" },
+  { label: "taskora, no SDK", contestant: "taskora", mode: "unregistered" },
   { label: "taskora prometheus", contestant: "taskora", mode: "prometheus" },
   { label: "taskora metrics", contestant: "taskora", mode: "metrics" },
   { label: "taskora 1%", contestant: "taskora", mode: "sampled" },
@@ -47,6 +48,7 @@ export const telemetry: Row = {
     share("taskora traced", "bullmq traced", 2.3),
     share("taskora 1%", "bullmq 1%"),
     share("taskora metrics", "bullmq metrics"),
+    share("taskora, no SDK", "taskora", 0.95),
     share("taskora prometheus", "taskora", 0.92),
     share("taskora metrics", "taskora"),
     share("taskora 1%", "taskora", 0.85),
