@@ -183,6 +183,8 @@ describe("the instruments of the conventions", () => {
       `${common} messaging.operation.name=process ${mail}: 1`,
       `${common} messaging.operation.name=process ${mail} error.type=TypeError: 1`,
     ])
+    const { value } = (await sdk.collect()).get("messaging.process.duration")!.dataPoints[0]!
+    expect(value).toMatchObject({ sum: 0.02 })
   })
 })
 

@@ -158,13 +158,17 @@ describe("startTelemetry", () => {
   })
 
   it("can be started again after its shutdown, and not before", async () => {
-    await start()
+    vi.stubEnv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint)
+    runOnce(await start())
     await expect(startTelemetry()).rejects.toThrow("registered already")
+    // It has not even begun to export what belongs to the first one.
+    expect(receiver.requests).toEqual([])
     await telemetry?.shutdown()
+    expect(receiver.spans).toHaveLength(2)
     const engine = await start()
     runOnce(engine)
     await telemetry?.flush()
-    expect(receiver.spans).toHaveLength(2)
+    expect(receiver.spans).toHaveLength(4)
   })
 
   it("has metrics fetched where they are kept, and recorded where differences are wanted", async () => {
