@@ -3,7 +3,7 @@
 -- @include events
 -- @lazy claim_rare
 -- Stores one new, plain job at the back of the list. Where nothing waits before it, the caller gets it at once, taken and
--- leased as by a claim. asking "1": only answers what this very call has done before, if it has.
+-- leased as by a claim. asking "1": only answers what this very call has done before; if nothing, it never will.
 -- Replies { "stored", time, seq, record }: no record where the job waits (or is not known), an empty one where a repeated
 -- call finds it held no more.
 local lane = "lane:" .. a.lane
@@ -16,19 +16,24 @@ if verdict == "same" then
   if token == "" then return { "stored", now, seq } end
   return { "stored", now, seq, (claim_rare().held(a, a.id, token)) }
 end
-if a.asking == "1" then return { "stored", now, "0" } end
-
 local created = whole(now)
+if a.asking == "1" then
+  -- The original may be late rather than lost. From now on it stores nothing, for nobody waits for its answer any more.
+  redis.call("HSET", q.stats, lane, lane_receipt(a.n, created, "0\n"))
+  return { "stored", now, "0" }
+end
+
 local body, data = newcomer_body(a.body)
 local log = events_begin(q, a.instance, a.maxlen, tonumber(known[5] or 0))
+local ahead = redis.call("LLEN", q.waiting)
 local token, text, records = known[6] or "0", nil, {}
-local place = redis.call("LPUSH", q.waiting, a.id)
-if place > 1 or known[4] == "1" then
+-- The first write is one that a full server refuses.
+if ahead > 0 or known[4] == "1" then
   newcomer_add(records, a.base, a.id, (data and fresh_apart or fresh_head) .. created .. ",,,,,,,,\n\n" .. body, data)
   redis.call("MSET", unpack(records))
-  if place == 1 then redis.call("ZADD", q.wake, 0, "w") end
+  redis.call("LPUSH", q.waiting, a.id)
+  if ahead == 0 then redis.call("ZADD", q.wake, 0, "w") end
 else
-  redis.call("RPOP", q.waiting)
   token = whole(token + 1)
   text = "a," .. token .. ",1," .. created .. ",," .. a.attempts .. "," .. (data and "b" or "") .. ",\n\n" .. created
     .. ",,,,,,,,\n\n" .. body

@@ -4,7 +4,7 @@ import { UnconfirmedError } from "./model/errors.ts"
 import type { Core } from "./store/core.ts"
 import type { TaskKeys } from "./store/keys.ts"
 import { Lane, type Patience } from "./store/lane.ts"
-import { dataApart } from "./store/record.ts"
+import { hasDataApart } from "./store/record.ts"
 import type { LaunchReply } from "./store/replies.ts"
 import { scripts } from "./store/scripts.ts"
 import type { Seat } from "./worker/seat.ts"
@@ -63,7 +63,7 @@ export class Launcher {
       backlog.remove([job])
     }
     // Its dispatcher was told that nothing is known of it. If it is there, and leased to this process, it should run now
-    // and not when its lease is over.
+    // and not when its lease is over. If it is not, the question keeps it from being stored later.
     if (!isUncertain) return
     const question = { ...args, asking: 1, body: "" }
     await this.lane.repeat(scripts.launch, this.keys, question, []).then(
@@ -76,6 +76,6 @@ export class Launcher {
 function begin({ id, body }: Pending, reply: LaunchReply, seat: Seat): void {
   const { record } = reply
   if (record === undefined) return
-  const data = record.endsWith(dataApart) ? body.slice(body.indexOf("\n") + 1) : undefined
+  const data = hasDataApart(record) ? body.slice(body.indexOf("\n") + 1) : undefined
   seat.begin({ id, record, data }, reply)
 }

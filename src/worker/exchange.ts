@@ -62,6 +62,12 @@ export class Exchange {
     return this.inFlight === 0 && this.outcomes.length === 0 && !woken
   }
 
+  /** Jobs are claimed, or will be with the next call, or may not be for now. */
+  get claiming(): boolean {
+    const soon = this.claimAgain || this.woken || this.outcomes.length > 0
+    return this.asked > 0 || soon || this.pause !== undefined
+  }
+
   /** Claims for the free slots. `woken`: a marker was taken, which is given back if jobs are left. */
   claim(woken = false): void {
     this.claimAgain = true

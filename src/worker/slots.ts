@@ -72,26 +72,26 @@ export class Slots {
     return { busy: this.taken - abandoned, abandoned }
   }
 
-  /** A slot for a job that this process is about to dispatch, if nothing else of the task runs or is claimed here. */
+  /** A slot for a job that this process is about to dispatch, if nothing else of the task runs or is to be claimed here. */
   seat(): Seat | undefined {
-    if (this.stopping || this.taken + this.kept + this.exchange.asked > 0) return undefined
+    if (this.stopping || this.taken + this.kept > 0 || this.exchange.claiming) return undefined
     this.kept++
-    let isKept = true
-    const free = () => {
-      if (isKept) this.kept--
-      isKept = false
-    }
+    let begun = false
     return {
       leaseMs: this.definition.leaseMs,
       attempts: retryOf(this.definition).attempts,
       begin: (job, { at, seq }) => {
-        free()
+        begun = true
+        this.kept--
         this.lastSeq = Math.max(this.lastSeq, seq)
         this.begin([job], at)
       },
       end: () => {
-        free()
-        if (this.freeSlots > 0) this.around.listener.idle(this)
+        if (!begun) {
+          this.kept--
+          // Others may wait before it; another launch must not take the slot from them.
+          this.claim()
+        } else if (this.freeSlots > 0) this.around.listener.idle(this)
         this.calmed()
       },
     }

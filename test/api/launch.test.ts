@@ -81,6 +81,18 @@ onBothHosts("a job that is dispatched where nothing is to do", (host) => {
     finish()
   })
 
+  it("does not keep the slot from jobs that wait already", async () => {
+    const adapter = host.adapter()
+    const [here, there] = [open({ adapter }), open({ adapter: host.sibling(adapter) })]
+    const feed = there.task("work")
+    await Promise.all(Array.from({ length: 10 }, (_, i) => feed.dispatch(i)))
+    const ran: number[] = []
+    const task = here.task("work", (data: number) => void ran.push(data))
+    await here.start()
+    for (let i = 10; !ran.includes(9); i++) await task.dispatch(i)
+    expect(ran.slice(0, 10)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
+  })
+
   it("runs before close() ends, or is handed back", async () => {
     const adapter = host.adapter()
     const app = open({ adapter })

@@ -236,8 +236,9 @@ export class TaskBench {
 
   private launched(call: Call, reply: LaunchReply | "stale"): void {
     const [lane, n, asking, id] = [1, 2, 7, 8].map((i) => `${call.args[i]}`)
-    if (reply === "stale" || asking === "1" || (this.heard.get(lane!) ?? 0) >= Number(n)) return
+    if (reply === "stale" || (this.heard.get(lane!) ?? 0) >= Number(n)) return
     this.heard.set(lane!, Number(n))
+    if (asking === "1") return
     this.lives.set(id!, (this.lives.get(id!) ?? 0) + 1)
   }
 
