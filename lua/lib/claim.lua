@@ -31,7 +31,7 @@ local function claim_look(q, a, want, ranked, tombs, keys)
   }
 end
 
--- Chooses the jobs to be claimed, by their records. Nothing has been written yet.
+-- Chooses the jobs to be claimed, by their records, and reads what data they have apart. Nothing has been written yet.
 local function claim_choose(a, want, found, keys, texts)
   local places, ids, jobs, taken, at = found.places, found.ids, found.jobs, 0, found.at
   for k = 1, #places do
@@ -65,6 +65,7 @@ local function claim_choose(a, want, found, keys, texts)
     end
   end
   if taken < want and found.tombs == 0 then found.more = false end
+  if found.apart then found.datas = redis.call("MGET", unpack(found.apart)) end
 end
 
 -- Takes what was found out of its collections; true where that wrote anything.
@@ -82,7 +83,6 @@ local function claim_write(q, a, found, call, token, reply)
   local deadline = whole(call.now + a.lease)
   local tail = ",1," .. call.time .. ",," .. a.attempts
   local tail_plain, tail_apart = tail .. ",,\n\n", tail .. ",b,\n\n"
-  local datas = found.apart and redis.call("MGET", unpack(found.apart))
   local records, log, at, told, opened = call.records, call.log, #call.records, #reply, 0
   for k = 1, #jobs do
     local job = jobs[k]
@@ -102,7 +102,7 @@ local function claim_write(q, a, found, call, token, reply)
     told = told + 2
     if job.apart then
       opened, told = opened + 1, told + 1
-      reply[told] = datas[opened]
+      reply[told] = found.datas[opened]
     end
   end
   if #jobs > 0 then redis.call("ZADD", q.active, unpack(scored)) end

@@ -41,8 +41,10 @@ export interface PastRun {
   readonly run: string
 }
 
-/** Stands in a record in the place of data that lies in a key of its own. */
-export const dataApart = "\u0001"
+/** Whether a record's flags say that its data lies in a key of its own; all else of it may be damaged. */
+export function hasDataApart(text: string): boolean {
+  return /^\w*(?:,\d*){5},[a-z]*b/.test(text)
+}
 
 const endings = { f: "failed", s: "stalled", b: "released" } as const
 

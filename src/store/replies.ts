@@ -1,5 +1,5 @@
 import type { StallAction } from "../model/events.ts"
-import { dataApart } from "./record.ts"
+import { hasDataApart } from "./record.ts"
 import type { Reply } from "./store.ts"
 
 /** What a call that its lane has overtaken is answered; it changed nothing. */
@@ -68,7 +68,7 @@ function decodeClaimed(parts: readonly (string | null)[], from: number): Claimed
   const jobs: ClaimedJob[] = []
   for (let i = from; i < parts.length; i += 2) {
     const record = parts[i + 1]!
-    const data = record.endsWith(dataApart) ? parts[i + 2] : undefined
+    const data = hasDataApart(record) ? parts[i + 2] : undefined
     jobs.push({ id: parts[i]!, record, data })
     if (data !== undefined) i++
   }

@@ -1,3 +1,4 @@
+import { Redis } from "ioredis"
 import { expect, test } from "vitest"
 import { decodeRecord } from "../../src/store/record.ts"
 import { onBothHosts } from "../support/hosts.ts"
@@ -73,6 +74,34 @@ onBothHosts("long data", (host) => {
       task.calls.settle(task.next("w"), [{ id: "a", token, kind: "failed" }]),
     )
     expect(words).toBe("f")
+  })
+
+  test("whose record lost its end does not shift the jobs behind it", async () => {
+    const task = bench.task()
+    await task.fresh(task.calls.enqueue(task.next(), [long("a"), { id: "b" }]))
+    task.damaged.add("a")
+    await task.command("SET", `${task.keys.base}job:a`, task.state!.texts.get("a")!.slice(0, -1))
+    const { claimed } = await task.fresh(task.calls.settle(task.next("w"), [], { want: 2 }))
+    expect(claimed).toMatchObject([
+      { id: "a", data },
+      { id: "b", data: undefined },
+    ])
+  })
+
+  test.runIf(host.name === "redis")("that cannot be read keeps the job where it is", async () => {
+    const task = bench.task()
+    await task.fresh(task.calls.enqueue(task.next(), [long("a")]))
+    const { script, keys, args } = task.calls.settle(task.next("w"), [], { want: 1 })
+    const readable = [...keys, `${task.keys.base}job:*`].map((key) => `~${key}`)
+    await task.command("ACL", "SETUSER", "dataless", "on", "nopass", "+@all", "resetkeys", ...readable)
+    const redis = new Redis(host.url()!, { protocol: 2, username: "dataless", password: "any" })
+    try {
+      await expect(redis.eval(script.source.text, keys.length, ...keys, ...args)).rejects.toThrow(/access/)
+    } finally {
+      redis.disconnect()
+      await task.command("ACL", "DELUSER", "dataless")
+    }
+    expect((await task.check()).waiting).toEqual(["a"])
   })
 
   test("goes with a job whose record was damaged, like all else it has", async () => {

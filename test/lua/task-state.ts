@@ -1,5 +1,4 @@
 import type { TaskKeys } from "../../src/store/keys.ts"
-import { dataApart } from "../../src/store/record.ts"
 import type { Reply } from "../../src/store/store.ts"
 
 /** Runs plain commands against a host's data, past the scripts. */
@@ -73,6 +72,9 @@ export function parseFields(text: string): Fields | undefined {
   const at = finished === "" ? "" : String(Number(finished) + Number(claimed || created))
   return { ...named, finished: at, history, outcome, headers, data: data.join("\n") } as unknown as Fields
 }
+
+/** Stands in a record in the place of data that lies apart. */
+const dataApart = "\u0001"
 
 /** Data that lies apart is part of the record all the same. */
 function withData(fields: Fields | undefined, data: string | undefined): Fields | undefined {
