@@ -32,7 +32,7 @@ onRedis("what is sent again because its answer was lost", (host) => {
   })
 
   const faults: readonly Fault[] = ["reply lost", "request lost", "request late"]
-  const told = ["enqueue", "settle", "progress", "cancel"] as const
+  const told = ["enqueue", "launch", "settle", "progress", "cancel"] as const
   test.each(told.flatMap((name) => faults.map((fault) => [name, fault] as const)))(
     "counts once, and makes one span: %s, %s",
     async (name, fault) => {
@@ -53,7 +53,8 @@ onRedis("what is sent again because its answer was lost", (host) => {
       expect(late).toBe("late")
 
       const struck = proxy.strike(scripts[name].source.sha, fault)
-      const first = task.dispatch("retry")
+      // A plain job that comes alone is launched instead of enqueued.
+      const first = task.dispatch("retry", name === "enqueue" ? { priority: 1 } : {})
       const cancelled = name === "cancel" ? parked.dispatch({}, { jobId: "late" }).cancel() : undefined
       const landed = await struck
       await landed.deliver()
