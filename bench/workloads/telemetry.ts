@@ -16,7 +16,7 @@ const entries: readonly Entry[] = [
 
 /** The same backlog with telemetry on. It counts only if each sampled job's process span reached the exporter. */
 async function measure(stage: Stage): Promise<Sample> {
-  const jobs = 50_000
+  const jobs = 150_000
   const sample = await processBacklog(stage, { jobs, concurrency: 100, singly: true })
   const { mode = "off" } = stage.entry
   if (mode !== "sampled" && mode !== "traced") return sample
