@@ -22,7 +22,7 @@ end
 
 -- The record of a job, and its data where that lies apart; an empty record where it is no longer held under the token.
 local function held(a, id, token)
-  local text = redis.call("GET", a.base .. "job:" .. id)
+  local text = redis.call("MGET", a.base .. "job:" .. id)[1]
   local r = text and record_parse(text)
   if not r or r.state ~= "a" or tonumber(r.token) ~= tonumber(token) then return "" end
   if not string.find(r.flags, "b", 1, true) then return text end

@@ -10,9 +10,10 @@ local sweep_page = 100
 local lane_idle_ms = 3600000
 local sweep_every_ms = 600000
 
--- Reads a record of up to 1 MiB. One call each: how long the next one is shows only when it has been read.
+-- Reads a record of up to 1 MiB. One call each: how long the next one is shows only when it has been read. MGET takes a
+-- key of another type for none, so that one spoilt key does not end the upkeep of all.
 local function budget_read(budget, key)
-  local text = redis.call("GET", key)
+  local text = redis.call("MGET", key)[1]
   budget.jobs = budget.jobs - 1
   budget.bytes = budget.bytes - (text and #text or 0)
   return text

@@ -2,11 +2,28 @@ import { expect, test } from "vitest"
 import type { TaskUpkeep } from "../../src/store/replies.ts"
 import { scripts } from "../../src/store/scripts.ts"
 import { onBothHosts } from "../support/hosts.ts"
-import type { UpkeepOptions } from "./calls.ts"
+import type { Call, UpkeepOptions } from "./calls.ts"
 import { type Bench, benchOf, type TaskBench } from "./harness.ts"
 
 onBothHosts("how much one call of upkeep does", (host) => {
   const bench = benchOf(host)
+
+  test("one spoilt job stops neither the upkeep nor the claim of the others", async () => {
+    const task = bench.task()
+    await task.dispatch("spoilt", "well")
+    const at = task.next("w")
+    const claim = task.calls.settle(at, [], { want: 2, lease: 5 })
+    await task.fresh(claim)
+    await task.command("DEL", `${task.keys.base}job:spoilt`)
+    await task.command("HSET", `${task.keys.base}job:spoilt`, "not", "a record")
+    const run = async <T>({ script, keys, args }: Call<T>) =>
+      script.reply(await bench.store.run(script.source, keys, args))
+    expect(await run(claim)).toMatchObject({ claimed: [{ record: "" }, { id: "well" }] })
+    await bench.pass(10)
+    await run(task.calls.upkeep(task.next("up")))
+    expect(await task.command("ZRANGE", task.keys.active, "0", "-1")).toEqual([])
+    expect(await task.command("ZRANGE", task.keys.priority, "0", "-1")).toEqual(["well"])
+  })
 
   test("500 jobs over all its tasks, which share them", async () => {
     const tasks = await dueTasks(bench, 3, 300)
