@@ -63,6 +63,13 @@ export class RunContext implements MiddlewareContext {
 }
 
 /** W3C Trace Context, version 00. */
+/** The run's `traceparent`, where it must still be stored; that of the dispatch, which runs that are not sampled go under, is. */
+export function traceToStore({ attempt, traceStored }: Run): string {
+  const { trace, headers } = attempt
+  if (traceStored || !trace || (!trace.sampled && headers.traceparent?.includes(trace.spanId))) return ""
+  return traceparent(trace)!
+}
+
 export function traceparent(point: TracePoint | undefined): string | undefined {
   return point && `00-${point.traceId}-${point.spanId}-${point.sampled ? "01" : "00"}`
 }

@@ -5,7 +5,7 @@ import { closedError, storeFailure } from "../store/failure.ts"
 import { Lane } from "../store/lane.ts"
 import { scripts } from "../store/scripts.ts"
 import { StoreError } from "../store/store.ts"
-import { traceparent } from "./context.ts"
+import { traceToStore } from "./context.ts"
 import { lostReason, type Run } from "./run.ts"
 import type { Slots } from "./slots.ts"
 
@@ -93,7 +93,7 @@ export class Leases {
   private async renewRuns(runs: readonly Run[]): Promise<void> {
     const { link } = this.core
     const rest = runs.flatMap((run) => {
-      const trace = run.traceStored ? "" : (traceparent(run.attempt.trace) ?? "")
+      const trace = traceToStore(run)
       return [run.id, run.lease.token, trace]
     })
     try {

@@ -1,5 +1,5 @@
 import { describeThrown } from "../rules/thrown.ts"
-import { traceparent } from "./context.ts"
+import { traceToStore } from "./context.ts"
 import type { Run } from "./run.ts"
 
 const mostRuns = 100
@@ -32,8 +32,7 @@ export function takeBatch(ended: Run[], most = mostRuns): Batch {
       args.push(run.id, run.lease.token, "progress", 0, "", progress)
       items.push({ run, progress })
     }
-    const kept = run.traceStored ? "" : (traceparent(run.attempt.trace) ?? "")
-    args.push(run.id, run.lease.token, run.ending!.kind, Math.round(run.durationMs), kept, body)
+    args.push(run.id, run.lease.token, run.ending!.kind, Math.round(run.durationMs), traceToStore(run), body)
     items.push({ run, progress: undefined })
     runs.push(run)
   }
