@@ -25,20 +25,20 @@ end
 
 local body, data = newcomer_body(a.body)
 local log = events_begin(q, a.instance, a.maxlen, tonumber(known[5] or 0))
-local ahead = redis.call("LLEN", q.waiting)
+-- The first write is one that a full server refuses. An id in the list that had no record would be passed over by claims.
+local place = redis.call("LPUSH", q.waiting, a.id)
 local token, text, records = known[6] or "0", nil, {}
--- The first write is one that a full server refuses.
-if ahead > 0 or known[4] == "1" then
+if place > 1 or known[4] == "1" then
   newcomer_add(records, a.base, a.id, (data and fresh_apart or fresh_head) .. created .. ",,,,,,,,\n\n" .. body, data)
   redis.call("MSET", unpack(records))
-  redis.call("LPUSH", q.waiting, a.id)
-  if ahead == 0 then redis.call("ZADD", q.wake, 0, "w") end
+  if place == 1 then redis.call("ZADD", q.wake, 0, "w") end
 else
   token = whole(token + 1)
   text = "a," .. token .. ",1," .. created .. ",," .. a.attempts .. "," .. (data and "b" or "") .. ",\n\n" .. created
     .. ",,,,,,,,\n\n" .. body
   newcomer_add(records, a.base, a.id, text, data)
   redis.call("MSET", unpack(records))
+  redis.call("RPOP", q.waiting)
   redis.call("ZADD", q.active, whole(now + a.lease), a.id .. "\t" .. token)
   events_tell(log, "a" .. a.id .. "\t1\t" .. created .. "\t", 1)
   events_flush(log)

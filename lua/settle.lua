@@ -26,7 +26,8 @@ settlement_hold(q, items, texts, requests)
 if found then claim_choose(a, want, found, keys, texts) end
 
 -- From here on it writes; first what a full server lets through.
-settlement_leave(q, items, requests, found and claim_take(q, found))
+settlement_leave(q, items, requests)
+if found then claim_take(q, found) end
 
 local bin = { gone = {}, expire = {} }
 local log = events_begin(q, a.instance, a.maxlen, tonumber(known[2] or 0))

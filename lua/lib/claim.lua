@@ -68,12 +68,11 @@ local function claim_choose(a, want, found, keys, texts)
   if found.apart then found.datas = redis.call("MGET", unpack(found.apart)) end
 end
 
--- Takes what was found out of its collections; true where that wrote anything.
+-- Takes what was found out of its collections.
 local function claim_take(q, found)
   if found.ranked > 0 then redis.call("ZREM", q.priority, unpack(found.places, 1, found.ranked)) end
   if found.popped > 0 then redis.call("RPOP", q.waiting, found.popped) end
   if found.unranked then redis.call("HDEL", q.stats, "ranked") end
-  return found.ranked > 0 or found.popped > 0 or found.unranked
 end
 
 -- Leases what was taken, with tokens from `token` + 1 on. Appends id, record of each to `reply`, behind the record the

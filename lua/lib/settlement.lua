@@ -42,9 +42,9 @@ local function settlement_hold(q, items, texts, requests)
   if requests and #items > 0 then settlement_rare().read_requests(q, items) end
 end
 
--- Takes the ended runs out of the active set. ZREM lets the rest of the script through on a full server, so something is
--- always written here, unless the call has `begun` to write with a command that does the same.
-local function settlement_leave(q, items, requests, begun)
+-- Takes the ended runs out of the active set. ZREM lets the rest of the script through on a full server, and fails where the
+-- set is none, before any job was taken from its place to be put into it: so it is always called.
+local function settlement_leave(q, items, requests)
   local members, n = {}, 0
   for k = 1, #items do
     local item = items[k]
@@ -53,8 +53,8 @@ local function settlement_leave(q, items, requests, begun)
       members[n] = item.id .. "\t" .. item.token
     end
   end
-  if n == 0 and not begun then members[1] = "" end
-  if #members > 0 then redis.call("ZREM", q.active, unpack(members)) end
+  if n == 0 then members[1] = "" end
+  redis.call("ZREM", q.active, unpack(members))
   if requests then settlement_rare().drop_requests(q, items) end
 end
 

@@ -453,6 +453,16 @@ onBothHosts("scripts, one by one", (host) => {
     expect(pages).toEqual(jobs.map(({ id }) => id))
   })
 
+  test("a claim takes no job where `active` is of a wrong type", async () => {
+    const task = bench.task()
+    await task.dispatch("a")
+    await task.command("SET", task.keys.active, "spoilt")
+    const { script, keys, args } = task.calls.settle(task.next("w"), [], { want: 1 })
+    await expect(bench.store.run(script.source, keys, args)).rejects.toThrow(/WRONGTYPE/)
+    await task.command("DEL", task.keys.active)
+    expect((await task.check()).waiting).toEqual(["a"])
+  })
+
   test("snapshot and entries tell where the stream ends and what it holds", async () => {
     const task = bench.task()
     expect(await task.send(task.calls.snapshot())).toEqual([{ id: "0-0", seq: 0, epoch: "" }])
