@@ -92,7 +92,8 @@ export class MessagingMeasures {
   /** A call to the store was answered. Counted are those that send or settle; others belong to no job. */
   called({ script, task }: StoreCall, seconds: number, failure: { readonly error: unknown } | undefined) {
     if (task === undefined) return
-    const operation = script === "enqueue" ? "send" : "settle"
+    // `launch` stores too: what it begins beside that is the store's affair.
+    const operation = script === "settle" ? "settle" : "send"
     if (failure !== undefined) {
       const name = failure.error instanceof Error ? failure.error.name : ""
       return this.#operation.child(...this.#failed(operation, task, name)).record(seconds)

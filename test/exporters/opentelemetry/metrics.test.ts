@@ -160,12 +160,13 @@ describe("the instruments of the conventions", () => {
     const call = (script: string, task?: string, run = async () => "OK") =>
       observer.storeCall?.({ script, blocking: false, ...(task !== undefined && { task }) }, run)
     await call("enqueue", "mail")
+    await call("launch", "mail")
     await call("settle", "mail")
     await call("settle")
     const failing = async () => Promise.reject(new RangeError("gone"))
     await expect(call("enqueue", "mail", failing)).rejects.toThrow("gone")
     expect(await sdk.points("messaging.client.operation.duration")).toEqual([
-      `${common} messaging.operation.name=send ${mail}: 1`,
+      `${common} messaging.operation.name=send ${mail}: 2`,
       `${common} messaging.operation.name=settle ${mail}: 1`,
       `${common} messaging.operation.name=send ${mail} error.type=RangeError: 1`,
     ])
