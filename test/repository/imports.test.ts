@@ -25,6 +25,8 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   "src/": ["src/"],
   // The exporter of a cluster has no app to be told by: it reads the store through a part made for it.
   "exporters/": ["src/model/", "src/index.ts", "src/cluster.ts"],
+  // The pictures show the example at work.
+  "dashboards/pictures/": ["examples/files/", "src/index.ts", "src/redis.ts", "test/support/"],
   "dashboards/": ["exporters/catalogue"],
   "examples/": entries,
   "bench/": ["src/", "exporters/", "test/support/"],
