@@ -23,8 +23,10 @@ const histogramType: DataPointType.HISTOGRAM = 0
 const gaugeType: DataPointType.GAUGE = 2
 const sumType: DataPointType.SUM = 3
 
-/** Every total was 0 then. */
+/** Every total of this process was 0 then. */
 const startTime = hrTime(performance.timeOrigin)
+/** The cluster's totals are older: OTLP's word for a start that is not known, lest a backend takes them for new. */
+const unknownStart: HrTime = [0, 0]
 
 /** Hands an SDK's reader the numbers as they are kept here, so that nothing need be recorded a second time as jobs run. */
 export class Producer implements MetricProducer {
@@ -41,15 +43,17 @@ export class Producer implements MetricProducer {
     tally.include(asked)
     const endTime = hrTime(systemClock.now())
     const metrics: MetricData[] = []
-    for (const [instrument, all] of tally.byInstrument)
+    for (const [instrument, all] of tally.byInstrument) {
+      const time = { startTime: instrument.cluster ? unknownStart : startTime, endTime }
       metrics.push(
         numbers(
           instrument,
-          points(all.values(), endTime, ({ value }) => value),
+          points(all.values(), time, ({ value }) => value),
         ),
       )
+    }
     for (const [instrument, all] of this.apps.readHistograms().byInstrument)
-      metrics.push(histogram(instrument, points(all.values(), endTime, histogramValue)))
+      metrics.push(histogram(instrument, points(all.values(), { startTime, endTime }, histogramValue)))
     const scope = { name: scopeName, version: this.apps.version, schemaUrl }
     const scopeMetrics = metrics.length > 0 ? [{ scope, metrics }] : []
     return { resourceMetrics: { resource, scopeMetrics }, errors }
@@ -58,10 +62,10 @@ export class Producer implements MetricProducer {
 
 function points<S extends { readonly attributes: DataPoint<V>["attributes"] }, V>(
   all: Iterable<S>,
-  endTime: HrTime,
+  time: { readonly startTime: HrTime; readonly endTime: HrTime },
   value: (one: S) => V,
 ): DataPoint<V>[] {
-  return Array.from(all, (one) => ({ startTime, endTime, attributes: one.attributes, value: value(one) }))
+  return Array.from(all, (one) => ({ ...time, attributes: one.attributes, value: value(one) }))
 }
 
 function numbers(instrument: Instrument, dataPoints: DataPoint<number>[]): MetricData {

@@ -15,7 +15,7 @@ import {
   opentelemetry,
 } from "../../../exporters/opentelemetry/index.ts"
 import { useProducer } from "../../../exporters/opentelemetry/producer.ts"
-import type { Source } from "../../../src/model/observer.ts"
+import { type Source, type TransitionName, transitionNames } from "../../../src/model/observer.ts"
 import { FakeEngine } from "../../support/fake-engine.ts"
 import { MetricCollector } from "../../support/metrics.ts"
 
@@ -106,6 +106,19 @@ describe("what a reader fetches", () => {
     expect(ms(startTime)).toBeCloseTo(performance.timeOrigin, 2)
     expect(ms(endTime)).toBeGreaterThanOrEqual(before)
     expect(ms(endTime)).toBeLessThanOrEqual(Date.now())
+  })
+
+  it("does not say of the cluster's totals that they began with this process", async () => {
+    const sdk = fetching()
+    const transitions = Object.fromEntries(transitionNames.map((name) => [name, 7])) as Record<
+      TransitionName,
+      number
+    >
+    const mail = { task: "mail", waiting: 0, delayed: 0, active: 0, oldestAt: 0, workers: 1, transitions }
+    start(undefined, { queue: async () => ({ at: 0, workers: 1, tasks: [mail] }) })
+    const metric = (await sdk.collect()).get("taskora.cluster.transitions")
+    const starts = metric?.dataPoints.map(({ startTime, value }) => [...startTime, value])
+    expect(starts).toEqual(transitionNames.map(() => [0, 0, 7]))
   })
 
   it("holds each record in its bucket, and changes no more once it was handed out", async () => {
