@@ -101,7 +101,6 @@ function clusterSource(
     adapter: link.adapter.kind,
     prefix: link.adapter.prefix,
     clock: link.clock,
-    startedAt: link.clock.now(),
     server: () => serverOf(link),
     tasks: () => [],
     onTask: () => {},

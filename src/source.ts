@@ -25,7 +25,6 @@ export function makeSource(
     adapter: link.adapter.kind,
     prefix: link.adapter.prefix,
     clock: link.clock,
-    startedAt: link.clock.now(),
     // Where the store is never changes, and tracing asks with every span.
     server() {
       server ??= serverOf(link)

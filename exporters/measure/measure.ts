@@ -88,8 +88,7 @@ export class Measure {
   /** Gauges that this process knows of itself, those of the runtime apart. */
   readProcess(): Readings {
     if (this.source.clusterOnly) return readBuild(this.source)
-    const started = this.#process.workerStarts.value > 0
-    return readProcess(this.source, this.#tasks, started)
+    return readProcess(this.source, this.#tasks, this.#process.workersReadyAt)
   }
 
   /** Cluster-wide numbers; undefined when the store does not answer in time. */

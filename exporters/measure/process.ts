@@ -10,6 +10,8 @@ const observerLimit = 50
 /** The children that belong to no task, resolved once. */
 export class ProcessMeasures {
   readonly workerStarts: Counter
+  /** ms since the epoch, once workers were ready. */
+  workersReadyAt: number | undefined
   readonly workerShutdowns: Counter
   readonly workerErrors
   readonly observerErrors: Limited<Counter>

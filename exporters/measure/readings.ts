@@ -19,9 +19,9 @@ export class Readings {
 }
 
 /** What this process knows of itself. */
-export function readProcess(source: Source, tasks: Tasks, workersStarted: boolean): Readings {
+export function readProcess(source: Source, tasks: Tasks, workersReadyAt: number | undefined): Readings {
   const readings = readBuild(source)
-  if (workersStarted) readings.add(gauges.workerStart, [], source.startedAt / 1000)
+  if (workersReadyAt !== undefined) readings.add(gauges.workerStart, [], workersReadyAt / 1000)
   for (const facts of source.tasks()) {
     const { label } = tasks.get(facts.name)
     if (label === other) continue

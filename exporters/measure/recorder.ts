@@ -12,7 +12,7 @@ export class Recorder {
   constructor(tasks: Tasks, process: ProcessMeasures, clock: Source["clock"]) {
     this.#process = process
     this.#clock = clock
-    this.#rules = transitionRules(tasks, process)
+    this.#rules = transitionRules(tasks, process, clock)
   }
 
   transition(transition: Transition): void {

@@ -1,4 +1,4 @@
-import type { Transition } from "../../src/model/observer.ts"
+import type { Source, Transition } from "../../src/model/observer.ts"
 import type { ProcessMeasures } from "./process.ts"
 import type { ObjectiveMeasure, TaskMeasures } from "./task.ts"
 import type { Tasks } from "./tasks.ts"
@@ -10,7 +10,7 @@ type Rules = { readonly [K in Transition["kind"]]: (transition: Of<K>) => void }
  * What each transition measures. At rest, per task, over all processes:
  * started = completed + attempts.failed + cancelled{active} + stalled{recovered} + released + active.
  */
-export function transitionRules(tasks: Tasks, process: ProcessMeasures): Rules {
+export function transitionRules(tasks: Tasks, process: ProcessMeasures, clock: Source["clock"]): Rules {
   return {
     dispatched({ dispatch, stored, payloadBytes }) {
       const task = tasks.get(dispatch.task)
@@ -81,6 +81,7 @@ export function transitionRules(tasks: Tasks, process: ProcessMeasures): Rules {
     },
     "worker ready"() {
       process.workerStarts.add()
+      process.workersReadyAt = clock.now()
     },
     "worker closing"() {
       process.workerShutdowns.add()

@@ -220,7 +220,6 @@ export interface Source {
   /** The user's prefix, or "". */
   readonly prefix: string
   readonly clock: { now(): number; monotonic(): number }
-  readonly startedAt: number
   /** Where the store is, for `server.address`; absent for the embedded engine. */
   server(): { readonly address?: string; readonly port?: number }
   tasks(): readonly TaskFacts[]

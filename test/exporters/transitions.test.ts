@@ -194,7 +194,7 @@ const mapping: Record<string, readonly [Transition, readonly string[]]> = {
   "cancel requested": [{ kind: "cancel requested", task: "t", id: "j", headers }, []],
   "worker ready": [
     { kind: "worker ready", tasks: ["t"] },
-    ["taskora_worker_starts_total{} 1", "taskora_worker_start_timestamp_seconds{} 1700000000"],
+    ["taskora_worker_starts_total{} 1", "taskora_worker_start_timestamp_seconds{} 1700000100"],
   ],
   "worker closing": [{ kind: "worker closing" }, ["taskora_worker_shutdowns_total{} 1"]],
   "worker closed": [{ kind: "worker closed" }, []],

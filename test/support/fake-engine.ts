@@ -151,7 +151,6 @@ function fakeSource(tasks: readonly TaskFacts[]): Source {
     adapter: "redis",
     prefix: "",
     clock: { now: () => 0, monotonic: () => performance.now() },
-    startedAt: 0,
     server: () => ({ address: "redis.test", port: 6379 }),
     tasks: () => tasks,
     onTask: (listener) => {

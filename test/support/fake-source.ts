@@ -16,7 +16,6 @@ export class FakeSource implements Source {
   readonly version = "1.2.3"
   readonly adapter = "memory"
   readonly prefix: string
-  readonly startedAt = 1_700_000_000_000
   readonly clock = { now: () => this.nowMs, monotonic: () => this.monotonicMs }
   nowMs = 1_700_000_100_000
   monotonicMs = 0
