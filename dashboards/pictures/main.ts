@@ -26,14 +26,17 @@ const root = process.cwd()
 const built = join(root, ".tmp/pictures")
 const kept = join(built, "answers.json")
 const pictures = join(root, "docs/pictures")
-const scrapeSeconds = 1
+/** Points of a line lie as near to each other as scrapes. */
+const stepSeconds = 1
+/** What the data source says of itself: rates over 12 s, smoother than the bursts of single walks. */
+const intervalSeconds = 3
 
 async function observe(boards: readonly Board[]): Promise<Answers[]> {
   const stage = await play(built, console.log)
   try {
     const prometheus = new Prometheus(stage.prometheusUrl)
     const now = Math.floor(Date.now() / 1000)
-    const range = { from: Math.ceil(stage.startedAt) + 2, to: now - 1, step: scrapeSeconds }
+    const range = { from: Math.ceil(stage.startedAt) + 2, to: now - 1, step: stepSeconds }
     const answers: Answers[] = []
     for (const board of boards) answers.push(await answer(board, prometheus, range))
     return answers
@@ -44,7 +47,7 @@ async function observe(boards: readonly Board[]): Promise<Answers[]> {
 
 async function answer(board: Board, prometheus: Prometheus, range: Range): Promise<Answers> {
   const chosen = await choose(board, (selector, label) => prometheus.labelValues(selector, label))
-  const choices = new Map([...chosen, ...times(range.to - range.from, scrapeSeconds)])
+  const choices = new Map([...chosen, ...times(range.to - range.from, intervalSeconds)])
   const panels: (PanelData | null)[] = []
   for (const panel of board.panels)
     panels.push(panel.type === "row" ? null : await ask(prometheus, panel, { range, choices }))

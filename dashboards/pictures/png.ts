@@ -10,20 +10,22 @@ export interface Picture {
 const signature = Buffer.from("89504e470d0a1a0a", "hex")
 const colours = 256
 
-/** Reads what Chromium writes: eight bits of red, green, blue and perhaps alpha, not interlaced. */
+/** Reads what Chromium writes, eight bits of red, green, blue and perhaps alpha, and what `writePng` does. */
 export function readPng(png: Buffer): Picture {
   const parts = [...chunks(png)]
   const header = parts.find(({ type }) => type === "IHDR")?.data
   if (header === undefined || !png.subarray(0, 8).equals(signature)) throw new Error("this is no PNG")
   const [width, height] = [header.readUInt32BE(0), header.readUInt32BE(4)]
-  const channels = { 2: 3, 6: 4 }[header[9] ?? 0]
+  const channels = { 2: 3, 3: 1, 6: 4 }[header[9] ?? 0]
+  const palette = parts.find(({ type }) => type === "PLTE")?.data
   if (header[8] !== 8 || channels === undefined || header[12] !== 0)
     throw new Error("this kind of PNG is not read here")
   const raw = inflateSync(Buffer.concat(parts.filter(({ type }) => type === "IDAT").map(({ data }) => data)))
   const lines = unfilter(raw, width * channels, channels)
   const rgb = new Uint8Array(width * height * 3)
   for (let i = 0; i < width * height; i++)
-    for (let c = 0; c < 3; c++) rgb[i * 3 + c] = lines[i * channels + c] as number
+    for (let c = 0; c < 3; c++)
+      rgb[i * 3 + c] = palette ? palette[lines[i]! * 3 + c]! : lines[i * channels + c]!
   return { width, height, rgb }
 }
 

@@ -39,11 +39,11 @@ export function substitute(text: string, choices: Choices): string {
   })
 }
 
-/** Grafana's own variables of time, in seconds. */
-export function times(rangeSeconds: number, scrapeSeconds: number): Choices {
+/** Grafana's own variables of time. The interval is that which the data source says between two scrapes. */
+export function times(rangeSeconds: number, intervalSeconds: number): Choices {
   const own = (seconds: number): Choice => ({ value: `${seconds}s`, text: "" })
   return new Map([
-    ["__rate_interval", own(Math.max(2 * scrapeSeconds, 4 * scrapeSeconds))],
+    ["__rate_interval", own(4 * intervalSeconds)],
     ["__range", own(Math.ceil(rangeSeconds))],
   ])
 }

@@ -37,7 +37,7 @@ export async function play(built: string, say: (line: string) => void): Promise<
   }
   try {
     const helpers = [start("worker"), start("worker")]
-    const main = start("main", "--port", "0", "--max-files", "400", "--again", "2")
+    const main = start("main", "--port", "0", "--max-files", "300", "--again", "1")
     const ports = await Promise.all([main, ...helpers].map((program) => program.port()))
     prometheus = await PrometheusServer.start(ports, {}, { interval: "1s" })
     const startedAt = Date.now() / 1000
