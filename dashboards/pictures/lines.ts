@@ -29,7 +29,7 @@ function option(series: readonly Named[], field: Field, range: Range) {
   // A line at 0 lies at the bottom of an axis that has a height.
   const top = max ?? (highest === 0 ? 1 : undefined)
   return {
-    grid: { left: 8, right: 16, top: 10, bottom: 4, containLabel: true },
+    grid: { left: 8, right: 34, top: 10, bottom: 4, containLabel: true },
     xAxis: {
       type: "value",
       min: range.from,
