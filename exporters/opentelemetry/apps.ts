@@ -49,6 +49,8 @@ export class Apps {
     for (const app of this.#apps) {
       addCounters(tally, app)
       tally.readings(app.measure.readProcess(), app.constant)
+      if (!app.queueGauges)
+        tally.reading(gauges.storeUp, app.constant, app.measure.source.connected() ? 1 : 0)
       tally.readings(app.measure.runtime.read(), {})
     }
     return tally

@@ -59,6 +59,8 @@ export function opentelemetry(options?: OpenTelemetryOptions): Observer {
       }
     },
     storeCall(call, run) {
+      // A worker without jobs makes calls too, and finds an SDK by them that was registered after its start.
+      numbers?.refresh()
       const inside = resolved.storeSpans ? contextOf(call, sends) : suppressed
       if (numbers === undefined || call.blocking) return context.with(inside, run)
       return numbers.storeCall(call, () => context.with(inside, run))

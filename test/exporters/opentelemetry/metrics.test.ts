@@ -64,6 +64,13 @@ describe("counters", () => {
     expect(await sdk.points("taskora.attempts.started")).toEqual(["task=mail: 1"])
   })
 
+  it("are found, at zero, by a worker that has no jobs", async () => {
+    const { observer } = start()
+    const sdk = collect()
+    await observer.storeCall?.({ script: "wait", blocking: true }, async () => "OK")
+    expect(await sdk.points("taskora.jobs.completed")).toEqual(["task=mail: 0"])
+  })
+
   it("move with the global provider", async () => {
     const first = collect()
     const engine = start()
@@ -224,8 +231,9 @@ describe("gauges", () => {
     expect(await sdk.points("taskora.queue.jobs")).toEqual([])
     expect(await sdk.points("taskora.store.up")).toEqual([": 0"])
     engine.observer.close?.()
-    start({ queueGauges: false }, { queue: async () => snapshot })
+    start({ queueGauges: false }, { queue: async () => snapshot, connected: () => true })
     expect(await sdk.points("taskora.queue.jobs")).toEqual([])
+    expect(await sdk.points("taskora.store.up")).toEqual([": 1"])
   })
 
   it("add up slots of two apps", async () => {
