@@ -254,7 +254,13 @@ interface Path {
 
 async function byOtlp(): Promise<Path> {
   const receiver = await OtlpReceiver.start()
-  const telemetry = await startTelemetry({ serviceName: "flooded", endpoint: receiver.endpoint })
+  const telemetry = await startTelemetry({
+    serviceName: "flooded",
+    endpoint: receiver.endpoint,
+    // However slow the machine is: an export that is still under way holds all of its text.
+    flushTimeout: "1m",
+    metricInterval: "1h",
+  })
   return {
     observer: opentelemetry({ traces: false }),
     async read() {
