@@ -302,15 +302,19 @@ describe.skipIf(!here)("a workload of real processes, and a real Prometheus", ()
     })
 
     test("finds the percentile in the bucket where the handlers' own clocks find it", async () => {
-      const took = ((await app.order({ op: "how long it took" })) as number[]).sort((a, b) => a - b)
+      const took = (await app.order({ op: "how long it took" })) as number[]
       expect(took).toHaveLength(done.mailCompleted)
-      const truth = took[Math.ceil(took.length * 0.95) - 1]! / 1000
+      // A histogram is born with its first records, and those are in no rate: the first rounds may be missing.
+      const truths = Array.from({ length: took.length / 4 }, (_, born) => {
+        const rest = took.slice(born).sort((a, b) => a - b)
+        return rest[Math.ceil(rest.length * 0.95) - 1]! / 1000
+      })
       const bounds = [0, ...histograms.jobDuration.buckets, Number.POSITIVE_INFINITY]
-      const place = bounds.findIndex((bound) => truth <= bound)
+      const place = (truth: number) => bounds.findIndex((bound) => truth <= bound)
       const said = await number(asked(durations[1]!, "mail", job))
+      expect(said).toBeGreaterThanOrEqual(bounds[place(Math.min(...truths)) - 1]!)
       // The measured time ends a moment after the handler's own.
-      expect(said).toBeGreaterThanOrEqual(bounds[place - 1]!)
-      expect(said).toBeLessThanOrEqual(bounds[place + 1]!)
+      expect(said).toBeLessThanOrEqual(bounds[place(Math.max(...truths)) + 1]!)
     })
   })
 
