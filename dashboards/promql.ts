@@ -96,6 +96,12 @@ export class PromQL {
     return aggregate("max", selection.by, this.#series(gauge, "", selection))
   }
 
+  /** The largest value as it was one window ago. */
+  largestBefore(gauge: Gauge, selection: Selection = {}): string {
+    const series = this.#series(gauge, "", selection)
+    return aggregate("max", selection.by, `${series} offset ${this.scope.window}`)
+  }
+
   smallest(gauge: Gauge, selection: Selection = {}): string {
     return aggregate("min", selection.by, this.#series(gauge, "", selection))
   }
@@ -169,6 +175,11 @@ export function aggregate(
 /** A share of a whole; 0 where nothing happened, so that silence is not an error. */
 export function ratio(part: string, whole: string): string {
   return `(${part} / (${whole} > 0)) or (${part} * 0)`
+}
+
+/** Of two counts of the same, each of which may miss some. */
+export function larger(one: string, other: string): string {
+  return `(${one} > ${other}) or ${other} or ${one}`
 }
 
 export function top(count: number, of: string): string {

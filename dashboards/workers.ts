@@ -41,7 +41,7 @@ export const workers: Board = {
       height: 8,
       panels: [
         lines("Live workers", 6, [queue.workers]),
-        lines("Starts and shutdowns", 6, [of.starts, of.shutdowns]),
+        lines("Started and gone", 6, [of.starts, of.gone]),
         lines("Time since start", 6, [of.uptime]),
         lines("Versions", 6, [store.versions], { stacked: true }),
       ],

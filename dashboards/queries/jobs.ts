@@ -9,7 +9,7 @@ import {
   willRetry,
 } from "../../exporters/catalogue/attributes.ts"
 import { counters, histograms } from "../../exporters/catalogue.ts"
-import { is, labelName, type Matcher, type PromQL, ratio, top } from "../promql.ts"
+import { is, labelName, larger, type Matcher, type PromQL, ratio, top } from "../promql.ts"
 import { type Query, query, unit } from "../query.ts"
 
 type Transition = (typeof transition.values)[number]
@@ -18,7 +18,7 @@ const cancelled = ["cancelled_waiting", "cancelled_delayed", "cancelled_active"]
 export const ended = is(transition, "completed", "failed", ...cancelled)
 export const judged = is(transition, "completed", "failed")
 export const failed = is(transition, "failed")
-const stalled = is(transition, "stalled_recovered", "stalled_failed")
+export const stalled = is(transition, "stalled_recovered", "stalled_failed")
 
 const byTask = `{{${labelName(task)}}}`
 /** More lines than this say nothing. */
@@ -73,7 +73,12 @@ export const stalls = query({
   legend: "stalled",
   description:
     "Jobs in the time range whose worker vanished: killed, out of memory, or its event loop blocked for longer than the lease. Any is worth a look at Workers & Redis.",
-  promql: (from) => from.increase(counters.clusterTransitions, { where: [stalled] }, "$__range"),
+  // Each process knows the store's count for its own life only; the processes' counts begin at their first scrape.
+  promql: (from) =>
+    larger(
+      from.increase(counters.clusterTransitions, { where: [stalled] }, "$__range"),
+      from.increase(counters.jobsStalled, {}, "$__range"),
+    ),
 })
 
 export const completedByTask = query({

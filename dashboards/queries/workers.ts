@@ -2,7 +2,7 @@
 
 import { action, errorKind, slotState, task } from "../../exporters/catalogue/attributes.ts"
 import { counters, gauges, histograms, runtimeGauges } from "../../exporters/catalogue.ts"
-import { instance, is, labelName, type PromQL, ratio, top } from "../promql.ts"
+import { instance, is, job, labelName, type PromQL, ratio, top } from "../promql.ts"
 import { query, unit } from "../query.ts"
 import { percentiles } from "./time.ts"
 
@@ -54,19 +54,37 @@ export const totalSlots = query({
   promql: (from) => from.value(gauges.workerSlots),
 })
 
+/**
+ * By the time of the start. The counters of starts and shutdowns move while nobody looks: a process starts its workers
+ * before its first scrape, and shuts down after its last.
+ */
+function startsOf(from: PromQL): { readonly now: string; readonly before: string } {
+  const by = [job, instance]
+  return {
+    now: from.largest(gauges.workerStart, { by }),
+    before: from.largestBefore(gauges.workerStart, { by }),
+  }
+}
+
 export const starts = query({
   unit: unit.count,
   legend: "started",
   description:
-    "Times that workers became ready. Many starts with few shutdowns: processes crash and are started again.",
-  promql: (from) => from.increase(counters.workerStarts),
+    "Processes whose workers have started, and those that are gone. Usual at a deploy; at any other time processes crash and are started again.",
+  promql: (from) => {
+    const { now, before } = startsOf(from)
+    return `count(${now} unless ${now} == ${before}) or vector(0)`
+  },
 })
 
-export const shutdowns = query({
+export const gone = query({
   unit: unit.count,
-  legend: "shut down in order",
-  description: "Times that workers closed in order, as at a deploy.",
-  promql: (from) => from.increase(counters.workerShutdowns),
+  legend: "gone",
+  description: "Processes that are no longer there, or were started anew: closed in order, or killed.",
+  promql: (from) => {
+    const { now, before } = startsOf(from)
+    return `count(${before} unless ${before} == ${now}) or vector(0)`
+  },
 })
 
 export const uptime = query({

@@ -4,6 +4,7 @@ import { objective, task } from "../../exporters/catalogue/attributes.ts"
 import { counters, histograms, prometheusName } from "../../exporters/catalogue.ts"
 import { limits } from "../limits.ts"
 import { labelName, PromQL, ruleScope } from "../promql.ts"
+import { stalled } from "../queries/jobs.ts"
 import { type Alert, panelOf } from "./alert.ts"
 import { type BurnWindow, breaches, endedRate, failureRatio, perTask, target } from "./recording.ts"
 
@@ -116,11 +117,14 @@ function burnRate({ name, factor, long, short, for: pending, severity, spends }:
   }
 }
 
-const stalled = new PromQL(ruleScope("15m")).increase(counters.jobsStalled, { by: perTask })
+const quarter = new PromQL(ruleScope("15m"))
+const recovered = quarter.increase(counters.jobsStalled, { by: perTask })
+/** As the store counted them: workers that come for dead ones recover jobs before their own first scrape. */
+const seenToStall = quarter.increase(counters.clusterTransitions, { by: perTask, where: [stalled] })
 
 const stalls: Alert = {
   name: "TaskoraJobsStall",
-  expr: `${stalled} >= ${limits.stalls.bad}`,
+  expr: `${recovered} >= ${limits.stalls.bad} or ${seenToStall} >= ${limits.stalls.bad}`,
   for: "0m",
   severity: "warning",
   summary: `Workers of ${taskName} vanish`,
@@ -129,13 +133,13 @@ const stalls: Alert = {
     meaning:
       "Workers vanished in the middle of jobs and did not renew their leases: killed (out of memory, a lost machine, a grace period that is too short) or with an event loop that was blocked for longer than the lease. The jobs are run again, from the start, by others; those that stalled too often fail with `StalledError`.",
     look: [
-      "Whether processes were killed: the platform's events (OOMKilled, evictions, exit code 137), and starts without shutdowns.",
+      "Whether processes were killed: the platform's events (OOMKilled, evictions, exit code 137), and starts while nobody deploys.",
       "Whether the event loop was blocked: its delay, and handlers that compute for long without a pause.",
       "Whether one job does it each time: the same id in the `stalled` events, `timeline` of `inspect().find(id)`.",
     ],
     panels: [
       panelOf("workers", "Stalled jobs by what followed"),
-      panelOf("workers", "Starts and shutdowns"),
+      panelOf("workers", "Started and gone"),
       panelOf("workers", "Event loop delay"),
     ],
     command: `curl -s http://127.0.0.1:9464/metrics | grep '^${prometheusName(counters.jobsStalled)}\\|^${prometheusName(histograms.stallRecovery)}_'`,

@@ -81,7 +81,7 @@ const noWorkers: Alert = {
     panels: [
       panelOf("task", "Workers"),
       panelOf("workers", "Live workers"),
-      panelOf("workers", "Starts and shutdowns"),
+      panelOf("workers", "Started and gone"),
     ],
     command: "curl -si http://127.0.0.1:9464/readyz",
     thresholds:

@@ -86,6 +86,19 @@ export const scenarios: readonly Scenario[] = [
     firing: { 15: [], 23: [], 30: ["TaskoraFailureRatioHigh"], 50: [] },
   },
   {
+    name: "three of twenty jobs fail",
+    series: transitions({ completed: [[60, 17]], failed: [[60, 3]] }),
+    firing: { 4: [], 30: ["TaskoraFailureRatioHigh"] },
+  },
+  {
+    name: "a job every four minutes, and each fails",
+    series: transitions({
+      completed: [[80, 0]],
+      failed: Array.from({ length: 80 }, (_, minute) => [1, minute % 4 === 0 ? 1 : 0] as const),
+    }),
+    firing: { 20: [], 40: [], 79: [] },
+  },
+  {
     name: "a few of very many fail",
     series: transitions({ completed: [[60, 600]], failed: [[60, 30]] }),
     firing: { 20: [], 59: [] },
@@ -117,8 +130,13 @@ export const scenarios: readonly Scenario[] = [
     },
   },
   {
-    name: "1 % breaks an objective that allows 0.1 %",
-    series: objective(100, [300, 1], [420, 0]),
+    name: "1.6 % break an objective that allows 0.1 %",
+    series: objective(100, [180, 1.6]),
+    firing: { 90: [burnsFast, burns, burnsSlowly] },
+  },
+  {
+    name: "0.7 % break an objective that allows 0.1 %",
+    series: objective(100, [300, 0.7], [420, 0]),
     firing: { 10: [], 90: [burns, burnsSlowly], 295: [burns, burnsSlowly], 340: [burnsSlowly], 710: [] },
   },
   {
@@ -221,6 +239,15 @@ export const scenarios: readonly Scenario[] = [
       series(jobsStalled, { action: "failed" }, level([70, 0])),
     ],
     firing: { 12: [], 28: [], 32: ["TaskoraJobsStall"], 60: [] },
+  },
+  {
+    name: "all workers are killed; new ones recover the jobs before their first scrape, and one that dispatches lives",
+    series: [
+      series(jobsStalled, { action: "recovered", instance: "new" }, "_x12 5+0x47"),
+      series(moved, { transition: "stalled_recovered", instance: "new" }, "_x12 5+0x47"),
+      series(moved, { transition: "stalled_recovered", instance: "web" }, level([12, 0], [48, 5])),
+    ],
+    firing: { 11: [], 15: ["TaskoraJobsStall"], 40: [] },
   },
   {
     name: "one lease is lost, later five",

@@ -213,7 +213,8 @@ describe.each(dashboards)("$file", ({ file, json, panels }: Loaded) => {
     for (const { title, fieldConfig, targets: asked } of panels)
       for (const { expr } of asked) {
         const unit = fieldConfig?.defaults.unit
-        if (/histogram_quantile.*_seconds_bucket|^time\(\)|_seconds\b(?!_)/.test(expr))
+        if (/^count\(/.test(expr)) expect(unit, title).toBe("short")
+        else if (/histogram_quantile.*_seconds_bucket|^time\(\)|_seconds\b(?!_)/.test(expr))
           expect(unit, title).toBe("s")
         if (/_bytes/.test(expr)) expect(unit, title).toBe("bytes")
         if (/^sum(?: by \(\w+\))? \(?rate\(/.test(expr)) expect(unit, title).toBe("ops")
@@ -349,5 +350,8 @@ test("most of what is measured is shown", () => {
     "taskora.jobs.completed",
     "taskora.jobs.retried",
     "taskora.jobs.cancelled",
+    // They move before a process' first scrape and after its last; the times of the starts are shown.
+    "taskora.worker.starts",
+    "taskora.worker.shutdowns",
   ])
 })

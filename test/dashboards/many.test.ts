@@ -10,7 +10,7 @@ import * as time from "../../dashboards/queries/time.ts"
 import * as workers from "../../dashboards/queries/workers.ts"
 import type { Query } from "../../dashboards/query.ts"
 import { panelScope } from "../../dashboards/render/variables.ts"
-import { counters, gauges, histograms, prometheusName } from "../../exporters/catalogue.ts"
+import { counters, gauges, histograms, type Instrument, prometheusName } from "../../exporters/catalogue.ts"
 import { findProgram } from "../support/prometheus-server.ts"
 import { substitute } from "./dashboards.ts"
 
@@ -23,9 +23,14 @@ interface App {
   readonly instances: number
 }
 
+interface Series {
+  readonly series: string
+  readonly values: string
+}
+
 /** At the tenth minute, every task: 3 waiting, 1 active, 60 completed and 20 failed a minute, waiting since 100 s + n. */
-function seriesOf({ prefix, tasks, instances }: App): { series: string; values: string }[] {
-  const series: { series: string; values: string }[] = []
+function seriesOf({ prefix, tasks, instances }: App): Series[] {
+  const series: Series[] = []
   for (let i = 0; i < instances; i++)
     for (let n = 0; n < tasks; n++) {
       const target = `job="app",instance="${prefix}-${i}"${prefix === "" ? "" : `,prefix="${prefix}"`}`
@@ -58,10 +63,19 @@ interface Expected {
 }
 
 function evaluate(apps: readonly App[], expected: readonly Expected[]): string {
+  return evaluateOf(apps.flatMap(seriesOf), expected)
+}
+
+function evaluateOf(series: readonly Series[], expected: readonly Expected[]): string {
   const from = new PromQL(panelScope("many"))
   const file = join(mkdtempSync(join(tmpdir(), "taskora-many-")), "test.json")
   const tests = expected.map(({ query, prefix = ".*", task = ".*", count, value }) => {
-    const expr = substitute(query.promql(from), { $prefix: prefix, $task: task, $__rate_interval: "5m" })
+    const expr = substitute(query.promql(from), {
+      $prefix: prefix,
+      $task: task,
+      $__rate_interval: "5m",
+      $__range: "10m",
+    })
     return {
       // Sums of many have a last digit of their own.
       expr: count ? `count(${expr})` : `round(${expr}, 0.01)`,
@@ -72,12 +86,17 @@ function evaluate(apps: readonly App[], expected: readonly Expected[]): string {
   const document = {
     rule_files: [],
     evaluation_interval: "1m",
-    tests: [{ interval: "1m", input_series: apps.flatMap(seriesOf), promql_expr_test: tests }],
+    tests: [{ interval: "1m", input_series: series, promql_expr_test: tests }],
   }
   writeFileSync(file, JSON.stringify(document))
   const { status, stdout, stderr } = spawnSync(promtool ?? "", ["test", "rules", file], { encoding: "utf8" })
   rmSync(join(file, ".."), { recursive: true })
   return status === 0 ? "as expected" : `${stdout}${stderr}`
+}
+
+/** An increase extrapolates. */
+function rounded({ promql }: Query): Query["promql"] {
+  return (from) => `round(${promql(from)})`
 }
 
 describe.skipIf(!promtool)("the dashboards", { timeout: 120_000 }, () => {
@@ -126,6 +145,62 @@ describe.skipIf(!promtool)("the dashboards", { timeout: 120_000 }, () => {
       ],
     )
     expect(answer).toBe("as expected")
+  })
+
+  test("see workers start before their first scrape, and go without a last one", () => {
+    const started = (instance: string, values: string) => ({
+      series: `${prometheusName(gauges.workerStart)}{job="app",instance="${instance}"}`,
+      values,
+    })
+    const answer = evaluateOf(
+      [
+        started("stays", "100+0x20"),
+        started("comes", "_x8 480+0x11"),
+        started("goes", "100+0x7 stale"),
+        started("is started again", "100+0x7 470+0x12"),
+      ],
+      [
+        { query: workers.starts, value: 2 },
+        { query: workers.gone, value: 2 },
+      ],
+    )
+    expect(answer).toBe("as expected")
+    const quiet = evaluateOf(
+      [started("stays", "100+0x20")],
+      [
+        { query: workers.starts, value: 0 },
+        { query: workers.gone, value: 0 },
+      ],
+    )
+    expect(quiet).toBe("as expected")
+  })
+
+  test("count the stalls on both sides of a deploy, and those of which only the store's count tells", () => {
+    const of = (counter: Instrument, instance: string, values: string) => ({
+      series: `${prometheusName(counter)}{job="app",instance="${instance}",task="t"${counter.cluster ? ',transition="stalled_recovered"' : ',action="recovered"'}}`,
+      values,
+    })
+    const { clusterTransitions, jobsStalled } = counters
+    const deploy = evaluateOf(
+      [
+        of(clusterTransitions, "old", "0x2 4+0x1 stale"),
+        of(jobsStalled, "old", "0x2 4+0x1 stale"),
+        of(clusterTransitions, "new", "_x5 4+0x1 7+0x10"),
+        of(jobsStalled, "new", "_x5 0+0x1 3+0x10"),
+      ],
+      // Four and three, and what an increase makes of few samples.
+      [{ query: { ...jobs.stalls, promql: rounded(jobs.stalls) }, value: 8 }],
+    )
+    expect(deploy).toBe("as expected")
+    const killed = evaluateOf(
+      [
+        of(clusterTransitions, "web", "0x4 5+0x10"),
+        of(clusterTransitions, "new", "_x5 5+0x10"),
+        of(jobsStalled, "new", "_x5 5+0x10"),
+      ],
+      [{ query: { ...jobs.stalls, promql: rounded(jobs.stalls) }, value: 5 }],
+    )
+    expect(killed).toBe("as expected")
   })
 
   test("are seen to be wrong where they are", () => {
