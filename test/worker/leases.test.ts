@@ -81,10 +81,10 @@ onRedis("a task that is declared while Redis is away", (host) => {
     await app.start()
     let runs = 0
     const options = {
-      stall: { interval: 300 },
+      stall: { interval: 900 },
       handler: async () => {
         runs++
-        await wait(1500)
+        await wait(2500)
       },
     }
     // Somebody who would recover a lease that is not kept, as soon as it has run out.
