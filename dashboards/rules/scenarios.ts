@@ -91,10 +91,10 @@ export const scenarios: readonly Scenario[] = [
     firing: { 4: [], 30: ["TaskoraFailureRatioHigh"] },
   },
   {
-    name: "a job every four minutes, and each fails",
+    name: "seven jobs in ten minutes, and each fails",
     series: transitions({
       completed: [[80, 0]],
-      failed: Array.from({ length: 80 }, (_, minute) => [1, minute % 4 === 0 ? 1 : 0] as const),
+      failed: Array.from({ length: 80 }, (_, minute) => [1, minute % 3 === 0 ? 0 : 1] as const),
     }),
     firing: { 20: [], 40: [], 79: [] },
   },
@@ -186,7 +186,10 @@ export const scenarios: readonly Scenario[] = [
   {
     name: "a short queue breathes",
     series: [
-      series(gauges.queueJobs, { state: "waiting" }, ramp([[90, 1]])),
+      // Of one queue: two processes tell the same.
+      ...["a", "b"].map((instance) =>
+        series(gauges.queueJobs, { state: "waiting", instance }, ramp([[90, 1]])),
+      ),
       series(gauges.taskWorkers, {}, level([90, 2])),
     ],
     firing: { 30: [], 60: [], 89: [] },
