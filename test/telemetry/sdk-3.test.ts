@@ -61,8 +61,10 @@ function versionOf(name: string): string {
   return JSON.parse(readFileSync(join(project, "node_modules", name, "package.json"), "utf8")).version
 }
 
-function work(order: string): Told {
-  return JSON.parse(run("npx", ["-y", "-p", node, "node", "program.mjs", order], { cwd: project })) as Told
+function work(order: string, how: string): Told {
+  return JSON.parse(
+    run("npx", ["-y", "-p", node, "node", "program.mjs", order, how], { cwd: project }),
+  ) as Told
 }
 
 describe("an SDK of the 3.x line", () => {
@@ -79,12 +81,16 @@ describe("an SDK of the 3.x line", () => {
     expect(all.filter((path) => path.includes("sdk-trace-node"))).toEqual([])
   })
 
-  test.for(["sdk first", "app first"])(
-    "is told of spans, metrics, relations and logs: %s",
+  test.for([
+    ["sdk first", "recorded"],
+    ["app first", "recorded"],
+    ["app first", "fetched"],
+  ] as const)(
+    "is told of spans, metrics, relations and logs: %s, metrics are %s",
     { timeout: 120_000 },
-    (order, context) => {
+    ([order, how], context) => {
       if (unreachable) context.skip(unreachable)
-      const { spans, metrics, logs, versions } = work(order)
+      const { spans, metrics, logs, versions } = work(order, how)
       expect(versions.node).toMatch(/^24\./)
 
       const line = (span: Told["spans"][number]) => {
