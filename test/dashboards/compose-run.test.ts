@@ -1,13 +1,13 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { createServer } from "node:net"
+import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { parse, stringify } from "yaml"
 import { until } from "../support/hosts.ts"
 import { OtlpReceiver } from "../support/otlp-receiver.ts"
-import { workDirectory } from "../support/package.ts"
 import { findProgram } from "../support/prometheus-server.ts"
 import { redisAvailable, sharedRedis } from "../support/redis-server.ts"
 import { buildImage, layOut, service } from "./compose.ts"
@@ -46,8 +46,9 @@ class Running {
 }
 
 describe.skipIf(!here)("what compose.yaml starts, started without containers", () => {
-  const place = workDirectory("compose")
-  const image = join(place.path, "image")
+  // Away from the repository: what the image has not got is not to be found above it.
+  const place = mkdtempSync(join(tmpdir(), "taskora-stack-"))
+  const image = join(place, "image")
   const running: Running[] = []
   let redis: Awaited<ReturnType<typeof sharedRedis>>
   let jaeger: OtlpReceiver
@@ -87,10 +88,10 @@ describe.skipIf(!here)("what compose.yaml starts, started without containers", (
     const apps = [start("worker"), start("worker"), start("files")]
     ports = await Promise.all(apps.map((app) => app.says(/metrics +http:\/\/127\.0\.0\.1:(\d+)\/metrics/)))
 
-    layOut("prometheus", place.path)
+    layOut("prometheus", place)
     const port = await freePort()
     url = `http://127.0.0.1:${port}`
-    const config = join(place.path, "etc/prometheus/prometheus.yml")
+    const config = join(place, "etc/prometheus/prometheus.yml")
     const { scrape_configs, ...rest } = parse(readFileSync(config, "utf8"))
     const targets = ports.map((one) => `127.0.0.1:${one}`)
     const [{ dns_sd_configs: _, ...scrape }] = scrape_configs
@@ -103,9 +104,9 @@ describe.skipIf(!here)("what compose.yaml starts, started without containers", (
         scrape_configs: [{ ...scrape, static_configs: [{ targets }] }],
       }),
     )
-    const args = (service("prometheus").command ?? []).map((word) => word.replace("=/", `=${place.path}/`))
+    const args = (service("prometheus").command ?? []).map((word) => word.replace("=/", `=${place}/`))
     prometheus = new Running("prometheus", [...args, `--web.listen-address=127.0.0.1:${port}`], {
-      cwd: place.path,
+      cwd: place,
     })
     running.push(prometheus)
     await until(
@@ -119,7 +120,7 @@ describe.skipIf(!here)("what compose.yaml starts, started without containers", (
     await Promise.all(running.map((one) => one.stop()))
     await jaeger?.stop()
     await redis?.stop()
-    place.remove()
+    rmSync(place, { recursive: true, force: true })
   }, 60_000)
 
   test("all three processes are scraped", { timeout: patience }, async () => {

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
+import { deflateSync } from "node:zlib"
 import { describe, expect, test } from "vitest"
 import { type Panel, readBoards, type Target } from "../../dashboards/pictures/board.ts"
 import { colour, stepColour } from "../../dashboards/pictures/colours.ts"
@@ -332,4 +333,37 @@ test("a PNG keeps its colours, but for those that are hardly seen", () => {
   const flat = new Uint8Array(30).fill(200)
   expect(readPng(writePng({ width: 5, height: 2, rgb: flat })).rgb).toEqual(flat)
   expect(() => readPng(Buffer.from("no picture"))).toThrow()
+})
+
+test.each([3, 4])("a PNG of %d bytes a pixel is read, whatever its lines were filtered by", (channels) => {
+  const [width, height] = [7, 5]
+  const value = (x: number, y: number, c: number) => (c === 3 ? 255 : (x * 37 + y * 91 + c * 53) % 256)
+  const at = (x: number, y: number, c: number) => (x < 0 || y < 0 ? 0 : value(x, y, c))
+  const nearest = (l: number, a: number, c: number) =>
+    [l, a, c].reduce((best, one) => (Math.abs(l + a - c - one) < Math.abs(l + a - c - best) ? one : best))
+  const lines = Array.from({ length: height }, (_, y) => {
+    // The first line with the first filter, and so on: all five are in use.
+    const line = [y]
+    for (let x = 0; x < width; x++)
+      for (let c = 0; c < channels; c++) {
+        const [left, above, corner] = [at(x - 1, y, c), at(x, y - 1, c), at(x - 1, y - 1, c)]
+        const guess = [0, left, above, (left + above) >> 1, nearest(left, above, corner)][y]!
+        line.push((value(x, y, c) - guess + 256) % 256)
+      }
+    return line
+  })
+  const header = Buffer.from([0, 0, 0, width, 0, 0, 0, height, 8, channels === 3 ? 2 : 6, 0, 0, 0])
+  const part = (type: string, content: Buffer) =>
+    Buffer.concat([Buffer.from([0, 0, 0, content.length]), Buffer.from(type), content, Buffer.alloc(4)])
+  const png = Buffer.concat([
+    Buffer.from("89504e470d0a1a0a", "hex"),
+    part("IHDR", header),
+    part("IDAT", deflateSync(Buffer.from(lines.flat()))),
+    part("IEND", Buffer.alloc(0)),
+  ])
+  const { rgb } = readPng(png)
+  const expected = lines.flatMap((_, y) =>
+    Array.from({ length: width }, (_, x) => [0, 1, 2].map((c) => value(x, y, c))).flat(),
+  )
+  expect([...rgb]).toEqual(expected)
 })
