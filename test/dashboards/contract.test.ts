@@ -7,6 +7,7 @@ import { PromQL, type Scope } from "../../dashboards/promql.ts"
 import { attemptsPerJob, failureRatio, stalls, throughput } from "../../dashboards/queries/jobs.ts"
 import { depth, drain, oldest } from "../../dashboards/queries/queue.ts"
 import { durationMap, durations, waitMap } from "../../dashboards/queries/time.ts"
+import { starts } from "../../dashboards/queries/workers.ts"
 import type { Query } from "../../dashboards/query.ts"
 import { panelScope } from "../../dashboards/render/variables.ts"
 import { recordings } from "../../dashboards/rules/recording.ts"
@@ -292,6 +293,7 @@ describe.skipIf(!here)("a workload of real processes, and a real Prometheus", ()
         done.mailFailed / (done.mailFailed + done.mailCompleted),
       )
       near(await number(asked(stalls, ".*", job)), 2 * done.held)
+      expect(await number(asked(starts, ".*", job))).toBeGreaterThanOrEqual(1)
       near(await number(asked(attemptsPerJob, "mail", job)), (rounds * 22 + 1) / (rounds * 16 + 1))
       expect(await number(asked(depth, ".*", job))).toBe(done.orphans)
       const age = await number(asked(oldest, ".*", job))
@@ -351,7 +353,7 @@ describe.skipIf(!here)("a workload of real processes, and a real Prometheus", ()
       ...recordings.map(({ expr }) => expr),
     ]
     const named = new Set(exprs.flatMap((expr) => expr.match(/\b(taskora|nodejs|v8js)_\w+\b(?!:)/g) ?? []))
-    expect(named.size).toBeGreaterThan(40)
+    expect(named.size).toBeGreaterThan(35)
     expect([...named].filter((name) => !names.includes(name))).toEqual([])
     const labels = await server.ask<string[]>("labels", (data) => data.length > 0)
     const asked = new Set(
