@@ -62,7 +62,6 @@ export class RunContext implements MiddlewareContext {
     )
 }
 
-/** W3C Trace Context, version 00. */
 /** The run's `traceparent`, where it must still be stored; that of the dispatch, which runs that are not sampled go under, is. */
 export function traceToStore({ attempt, traceStored }: Run): string {
   const { trace, headers } = attempt
@@ -70,6 +69,7 @@ export function traceToStore({ attempt, traceStored }: Run): string {
   return traceparent(trace)!
 }
 
+/** W3C Trace Context, version 00. */
 export function traceparent(point: TracePoint | undefined): string | undefined {
   return point && `00-${point.traceId}-${point.spanId}-${point.sampled ? "01" : "00"}`
 }
