@@ -21,7 +21,8 @@ export function recordFailure(
   capture: ErrorCapture,
   at?: TimeInput,
 ) {
-  const exception: SpanAttributes = { "exception.type": type }
+  // What is called a class may be any text: `error.name` is the user's to set.
+  const exception: SpanAttributes = { "exception.type": capture === "message" ? cut(type) : errorType(type) }
   if (capture === "message" && type !== quoting) {
     if (error instanceof Error) {
       exception["exception.message"] = cut(error.message)

@@ -147,6 +147,19 @@ describe("failure", () => {
     for (const span of kept) expect(Object.keys(span.events[0]?.attributes ?? {})).toEqual(["exception.type"])
   })
 
+  it("takes a name that is no class name for text, which is not wanted with the class alone", () => {
+    const typeOf = (name: string, options?: OpenTelemetryOptions) => {
+      spans.exporter.reset()
+      const span = failWith(Object.assign(new Error("no"), { name }), options)
+      return span.events[0]?.attributes?.["exception.type"]
+    }
+    const alone = { capture: { errors: "type" } } as const
+    expect(typeOf("user 42 not found", alone)).toBe("_OTHER")
+    expect(typeOf("NotFound", alone)).toBe("NotFound")
+    expect(typeOf("user 42 not found")).toBe("user 42 not found")
+    expect(typeOf("x".repeat(100_000))).toHaveLength(16 * 1024)
+  })
+
   it("bounds names that are no class names, and long texts", () => {
     const error = new Error("x".repeat(100_000))
     error.name = "user 42 not found"
