@@ -60,6 +60,9 @@ const ownLimit = [
   "An app with more than 150 tasks has more. `startTelemetry()` sees to it; the reader of an SDK that you set up needs",
   "`metricProducers: [metricProducer()]`, or its provider a View with a higher `aggregationCardinalityLimit` for the",
   "meter `taskora`.",
+  "",
+  "Recorded through a meter, histograms begin when the SDK is registered; counters tell of what was before, too. A reader",
+  "that fetches has both from the start of the process.",
 ]
 
 const bothPaths = [
