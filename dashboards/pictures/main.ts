@@ -36,7 +36,9 @@ async function observe(boards: readonly Board[]): Promise<Answers[]> {
   try {
     const prometheus = new Prometheus(stage.prometheusUrl)
     const now = Math.floor(Date.now() / 1000)
-    const range = { from: Math.ceil(stage.startedAt) + 2, to: now - 1, step: stepSeconds }
+    // The first windows are not full yet.
+    const begin = Math.ceil(stage.startedAt) + 5 * intervalSeconds
+    const range = { from: begin, to: now - 1, step: stepSeconds }
     const answers: Answers[] = []
     for (const board of boards) answers.push(await answer(board, prometheus, range))
     return answers

@@ -6,9 +6,9 @@ import { burst } from "./burst.ts"
 import { Program } from "./program.ts"
 
 /** Of a run, in seconds from its beginning. */
-const burstAt = 30
-const replaceAt = 55
-const endAt = 130
+const burstAt = 40
+const replaceAt = 65
+const endAt = 140
 /** Everything that runs while the numbers come about. */
 export interface Stage {
   readonly prometheusUrl: string
