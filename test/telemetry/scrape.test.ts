@@ -129,6 +129,39 @@ describe("an app that has worked", () => {
   })
 })
 
+describe("the endpoint of an app", () => {
+  const opening = {
+    "start()": (app: App) => app.start(),
+    "listen()": (app: App) => app.listen(),
+    "the first dispatch": async (app: App) => void (await app.task("t").dispatch({})),
+  }
+
+  test.each(Object.entries(opening))("opens at %s, and closes with the app", async (_, open) => {
+    const metrics = prometheus({ port: 0 })
+    const app = createTaskora({ adapter: memoryAdapter(), observers: [metrics] })
+    expect(metrics.port).toBeUndefined()
+    await open(app)
+    const url = `http://127.0.0.1:${metrics.port}/healthz`
+    expect((await fetch(url)).status).toBe(200)
+    await app.close()
+    await expect(fetch(url)).rejects.toThrow()
+  })
+
+  test("lets start() fail where its port is taken, and say which", async () => {
+    const first = prometheus({ port: 0 })
+    await first.listen()
+    const app = createTaskora({
+      adapter: memoryAdapter(),
+      observers: [prometheus({ port: first.port! })],
+    })
+    await expect(app.start()).rejects.toThrow(
+      new RegExp(`127\\.0\\.0\\.1:${first.port}.*taken.*option "port"`),
+    )
+    await app.close()
+    await first.close()
+  })
+})
+
 describe("slots", () => {
   test("busy, idle, and held by handlers that outlive their attempt", async () => {
     const metrics = prometheus({ port: false })
