@@ -38,6 +38,11 @@ export function panelOf(name: keyof typeof boards, title: string): PanelName {
   return { board: board.title, uid: board.uid, title }
 }
 
+/** A question to Prometheus in a shell: one process' own endpoint would not know the others. */
+export function askFor(expr: string): string {
+  return `promtool query instant http://localhost:9090 '${expr}'`
+}
+
 /** From the package's root. Where the runbooks are published is the user's to say. */
 export function runbookUrl(name: string): string {
   return `docs/alerts.md#${name.toLowerCase()}`

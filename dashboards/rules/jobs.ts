@@ -1,11 +1,11 @@
 /** Alerts about what becomes of jobs. */
 
-import { objective, task } from "../../exporters/catalogue/attributes.ts"
-import { counters, histograms, prometheusName } from "../../exporters/catalogue.ts"
+import { errorType, objective, task, willRetry } from "../../exporters/catalogue/attributes.ts"
+import { counters, gauges } from "../../exporters/catalogue.ts"
 import { limits } from "../limits.ts"
-import { labelName, PromQL, ruleScope } from "../promql.ts"
+import { instance, is, labelName, PromQL, ruleScope } from "../promql.ts"
 import { stalled } from "../queries/jobs.ts"
-import { type Alert, panelOf } from "./alert.ts"
+import { type Alert, askFor, panelOf } from "./alert.ts"
 import { type BurnWindow, breaches, endedRate, failureRatio, perTask, target } from "./recording.ts"
 
 const taskName = `{{ $labels.${labelName(task)} }}`
@@ -15,6 +15,8 @@ const objectiveName = `{{ $labels.${labelName(objective)} }}`
 const enoughJobs = 10
 /** Fewer breaches than this do not wake anybody, whatever their share. */
 const enoughBreaches = 5
+
+const quarter = new PromQL(ruleScope("15m"))
 
 const failureRatioHigh: Alert = {
   name: "TaskoraFailureRatioHigh",
@@ -36,7 +38,9 @@ const failureRatioHigh: Alert = {
       panelOf("task", "Failed jobs by cause"),
       panelOf("overview", "Top failing tasks"),
     ],
-    command: `curl -s http://127.0.0.1:9464/metrics | grep '^${prometheusName(counters.attemptsFailed)}{.*will_retry="false"'`,
+    command: askFor(
+      `topk(10, ${quarter.increase(counters.attemptsFailed, { by: [task, errorType], where: [is(willRetry, "false")] })})`,
+    ),
     thresholds: `More than ${limits.failureRatio.bad * 100} % over five minutes, for five minutes, with at least ${enoughJobs} ended jobs in ten minutes. For a task with an objective, the burn rates below are the finer measure.`,
   },
 }
@@ -111,13 +115,12 @@ function burnRate({ name, factor, long, short, for: pending, severity, spends }:
         panelOf("task", "Objectives met"),
         panelOf("task", "Error budget left"),
       ],
-      command: `promtool query instant http://localhost:9090 '${breaches[long].record}'`,
+      command: askFor(breaches[long].record),
       thresholds: `${factor} times the budget's pace over ${long} and ${short}, for ${pending}, with at least ${enoughBreaches} breaches in ${long}.${limit}`,
     },
   }
 }
 
-const quarter = new PromQL(ruleScope("15m"))
 const recovered = quarter.increase(counters.jobsStalled, { by: perTask })
 /** As the store counted them: workers that come for dead ones recover jobs before their own first scrape. */
 const seenToStall = quarter.increase(counters.clusterTransitions, { by: perTask, where: [stalled] })
@@ -133,7 +136,7 @@ const stalls: Alert = {
     meaning:
       "Workers vanished in the middle of jobs and did not renew their leases: killed (out of memory, a lost machine, a grace period that is too short) or with an event loop that was blocked for longer than the lease. The jobs are run again, from the start, by others; those that stalled too often fail with `StalledError`.",
     look: [
-      "Whether processes were killed: the platform's events (OOMKilled, evictions, exit code 137), and starts while nobody deploys.",
+      "Whether processes were killed: the platform's events (OOMKilled, evictions, exit code 137), and starts while nobody deploys. The command lists the youngest processes first.",
       "Whether the event loop was blocked: its delay, and handlers that compute for long without a pause.",
       "Whether one job does it each time: the same id in the `stalled` events, `timeline` of `inspect().find(id)`.",
     ],
@@ -142,12 +145,12 @@ const stalls: Alert = {
       panelOf("workers", "Started and gone"),
       panelOf("workers", "Event loop delay"),
     ],
-    command: `curl -s http://127.0.0.1:9464/metrics | grep '^${prometheusName(counters.jobsStalled)}\\|^${prometheusName(histograms.stallRecovery)}_'`,
+    command: askFor(`sort(time() - ${quarter.largest(gauges.workerStart, { by: [instance] })})`),
     thresholds: `${limits.stalls.bad} jobs of a task in 15 minutes. One killed process with one job does not fire.`,
   },
 }
 
-const lost = new PromQL(ruleScope("15m")).increase(counters.leasesLost, { by: perTask })
+const lost = quarter.increase(counters.leasesLost, { by: perTask })
 
 const leasesLost: Alert = {
   name: "TaskoraLeasesLost",
@@ -169,7 +172,7 @@ const leasesLost: Alert = {
       panelOf("workers", "Event loop delay"),
       panelOf("workers", "Store calls, p95 by script"),
     ],
-    command: `curl -s http://127.0.0.1:9464/metrics | grep '^${prometheusName(counters.leasesLost)}'`,
+    command: askFor(`${quarter.increase(counters.leasesLost, { by: [instance, task] })} > 0`),
     thresholds: `${limits.leasesLost.bad} leases of a task in 15 minutes. A lease is \`stall.interval\` (30 s).`,
   },
 }

@@ -1,11 +1,12 @@
 /** Alerts about the queue, those who should work it off, and the store. */
 
-import { queueState, task } from "../../exporters/catalogue/attributes.ts"
-import { counters, gauges, prometheusName } from "../../exporters/catalogue.ts"
+import { queueState, slotState, task } from "../../exporters/catalogue/attributes.ts"
+import { counters, gauges } from "../../exporters/catalogue.ts"
 import { limits } from "../limits.ts"
 import { instance, job, labelName, PromQL, prefix, ruleScope } from "../promql.ts"
 import { active } from "../queries/queue.ts"
-import { type Alert, panelOf } from "./alert.ts"
+import { busy } from "../queries/workers.ts"
+import { type Alert, askFor, panelOf } from "./alert.ts"
 import { depth, endedRate, oldestAge, perTask, waitingJobs } from "./recording.ts"
 
 const taskName = `{{ $labels.${labelName(task)} }}`
@@ -31,7 +32,7 @@ const oldestJob: Alert = {
       panelOf("workers", "Busy slots by task"),
       panelOf("task", "What happens to jobs"),
     ],
-    command: `promtool query instant http://localhost:9090 'sort_desc(${oldestAge.record})'`,
+    command: askFor(`sort_desc(${oldestAge.record})`),
     thresholds: `${limits.oldestSeconds.bad / 60} minutes, for five. Set it to what your users bear; for a bound per task, give the task an objective on \`wait\`.`,
   },
 }
@@ -56,7 +57,7 @@ const backlogGrows: Alert = {
       panelOf("task", "What happens to jobs"),
       panelOf("task", "Busy slots"),
     ],
-    command: `promtool query instant http://localhost:9090 'sort_desc(deriv(${waitingJobs}[15m]))'`,
+    command: askFor(`sort_desc(deriv(${waitingJobs}[15m]))`),
     thresholds: `At least ${limits.depth.warn} waiting jobs all the time, rising over 15 minutes, for 15 minutes.`,
   },
 }
@@ -111,13 +112,16 @@ const noProgress: Alert = {
       panelOf("task", "Progress reports"),
       panelOf("workers", "Slots by state"),
     ],
-    command: `curl -s http://127.0.0.1:9464/metrics | grep '^${prometheusName(gauges.workerSlots)}'`,
+    command: askFor(
+      `${rules.value(gauges.workerSlots, { by: [instance, task, slotState], where: [busy] })} > 0`,
+    ),
     thresholds:
       "15 minutes without an outcome or progress. Use twice the longest timeout of your tasks if that is more than 15 minutes.",
   },
 }
 
-const lost = new PromQL(ruleScope("15m")).increase(counters.eventsLost, { by: perTask })
+const quarter = new PromQL(ruleScope("15m"))
+const lost = quarter.increase(counters.eventsLost, { by: perTask })
 
 const eventsLost: Alert = {
   name: "TaskoraEventsLost",
@@ -139,7 +143,7 @@ const eventsLost: Alert = {
       panelOf("workers", "Event lag"),
       panelOf("workers", "Event loop delay"),
     ],
-    command: `curl -s http://127.0.0.1:9464/metrics | grep '^${prometheusName(counters.eventsLost)}'`,
+    command: askFor(`${quarter.increase(counters.eventsLost, { by: [instance, task] })} > 0`),
     thresholds: "Any event in 15 minutes.",
   },
 }
