@@ -49,6 +49,7 @@ export interface Step {
 
 export interface Field {
   readonly unit?: string
+  readonly decimals?: number
   readonly min?: number
   readonly max?: number
   readonly thresholds?: { readonly steps: readonly Step[] }

@@ -29,12 +29,13 @@ function value(
 }
 
 function look(
-  { mappings = [], thresholds, unit }: Field,
+  { mappings = [], thresholds, unit, decimals }: Field,
   shown: number,
 ): { text: string; background: string } {
   const mapped = mappings.map(({ options }) => options[String(shown)]).find((found) => found !== undefined)
   if (mapped !== undefined) return { text: mapped.text, background: colour(mapped.color) }
-  return { text: format(unit, shown), background: stepColour(thresholds?.steps ?? [], shown) }
+  const rounded = decimals === 0 && Math.abs(shown) < 1000 ? Math.round(shown) : shown
+  return { text: format(unit, rounded), background: stepColour(thresholds?.steps ?? [], shown) }
 }
 
 function sparkline({ points }: Named, width: number, height: number): string {

@@ -9,7 +9,7 @@ import * as series from "@grafana/grafana-foundation-sdk/timeseries"
 import { task } from "../../exporters/catalogue/attributes.ts"
 import type { Colours, Panel } from "../panel.ts"
 import { labelName, PromQL, type Scope } from "../promql.ts"
-import type { Query } from "../query.ts"
+import { type Query, unit } from "../query.ts"
 import { uids } from "../uids.ts"
 import { datasource } from "./variables.ts"
 
@@ -50,13 +50,15 @@ interface AnyPanel extends Builder<grafana.Panel> {
   targets(targets: ReturnType<typeof target>[]): AnyPanel
 }
 
-function stat({ colours, instant, words }: Panel): AnyPanel {
+function stat({ colours, instant, words }: Panel, first: Query): AnyPanel {
   const panel = new stats.PanelBuilder()
     .reduceOptions(new common.ReduceDataOptionsBuilder().calcs(["lastNotNull"]))
     .colorMode(common.BigValueColorMode.Background)
     .graphMode(instant ? common.BigValueGraphMode.None : common.BigValueGraphMode.Area)
     .colorScheme(byThresholds())
   if (colours !== undefined) panel.thresholds(thresholds(colours))
+  // What increase() extrapolates has fractions, and a job has none.
+  if (instant && first.unit === unit.count) panel.decimals(0)
   if (words !== undefined)
     panel.mappings([
       {

@@ -234,6 +234,13 @@ describe("what is drawn", () => {
     expect(html(1)).toContain(stepColour(steps, 0))
   })
 
+  test("a stat without decimals shows whole jobs, as the boards ask where they count", () => {
+    const counting = boards.flatMap(({ panels }) => panels).filter(({ title }) => title === "Stalled jobs")
+    expect(counting.map(({ fieldConfig }) => fieldConfig?.defaults.decimals)).toEqual([0])
+    const found = data({ target: target("{{a}}"), series: [series({ a: "x" }, 8.05)] })
+    expect(stat(counting[0]!, found, size)).toContain(">8</b>")
+  })
+
   test("several values in one stat have their names", () => {
     const html = stat(
       panel("stat"),
