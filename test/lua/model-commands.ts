@@ -1,16 +1,17 @@
 import fc from "fast-check"
 import { bodyOf, type Held, type Kind } from "./calls.ts"
-import type { Model, ModelCall } from "./model.ts"
+import type { Model } from "./model.ts"
+import type { CallOf, ModelCall } from "./model-calls.ts"
 import type { Real } from "./model-run.ts"
 
-type Command = fc.AsyncCommand<Model, Real>
+export type Command = fc.AsyncCommand<Model, Real>
 
 /** How a call meets the server: as it should, or not at all now (it may arrive late, by a `resend`). */
-const delivery = fc.oneof(
+export const delivery = fc.oneof(
   { weight: 9, arbitrary: fc.constant("sent") },
   { weight: 1, arbitrary: fc.constant("held up") },
 )
-const index = fc.nat(1000)
+export const index = fc.nat(1000)
 const reason = fc.constantFrom('"first"', '"second"', "")
 
 /** What depends on the host: virtual time can be moved, real time cannot, so there nothing may fall due. */
@@ -18,11 +19,15 @@ export interface Times {
   readonly virtual: boolean
 }
 
-function command(name: string, detail: unknown, run: (model: Model, real: Real) => Promise<void>): Command {
+export function command(
+  name: string,
+  detail: unknown,
+  run: (model: Model, real: Real) => Promise<void>,
+): Command {
   return { check: () => true, run, toString: () => `${name}(${JSON.stringify(detail)})` }
 }
 
-async function deliver(real: Real, model: Model, call: ModelCall, how: string): Promise<void> {
+export async function deliver(real: Real, model: Model, call: ModelCall, how: string): Promise<void> {
   real.history.push(call)
   if (how === "sent") await real.send(model, call)
 }
@@ -35,15 +40,17 @@ export function commands({ virtual }: Times): fc.Arbitrary<Command>[] {
   const all = [
     enqueue(delay),
     launch(lease),
+    ask(),
     settle(delay, lease, keep),
     settle(delay, lease, keep),
     renew(lease),
     progress(),
+    log(),
     cancel(keep),
     upkeep(age, keep),
     resend(),
     resend(),
-    fc.constant(command("flushScripts", null, (_model, real) => real.bench.flushScripts())),
+    fc.constant(command("flushScripts", null, (_model, real) => real.flushScripts())),
   ]
   return virtual ? [...all, advance(), advance()] : all
 }
@@ -81,6 +88,17 @@ function launch(lease: fc.Arbitrary<number>): fc.Arbitrary<Command> {
       const { data, lease: ms } = chosen
       const id = `p${real.plain++}`
       await deliver(real, model, { script: "launch", at, id, data, lease: ms }, chosen.delivery)
+    }),
+  )
+}
+
+/** Asks what became of a launch, whose original may still be on its way. */
+function ask(): fc.Arbitrary<Command> {
+  return fc.record({ back: fc.nat(2), delivery }).map((chosen) =>
+    command("ask", chosen, async (model, real) => {
+      const launches = real.history.filter((call): call is CallOf<"launch"> => call.script === "launch")
+      const call = launches.at(-1 - chosen.back)
+      if (call) await deliver(real, model, { ...call, asking: true }, chosen.delivery)
     }),
   )
 }
@@ -133,12 +151,12 @@ function settle(
 }
 
 /** Sometimes a token that was granted long ago. */
-const old = fc.oneof(
+export const old = fc.oneof(
   { weight: 5, arbitrary: fc.constant(false) },
   { weight: 1, arbitrary: fc.constant(true) },
 )
 
-function holder(which: { index: number; old: boolean }, model: Model, real: Real): Held {
+export function holder(which: { index: number; old: boolean }, model: Model, real: Real): Held {
   const active = model.in("active").map(({ id, token }) => ({ id, token: String(token) }))
   const from = which.old || active.length === 0 ? real.granted : active
   return from[which.index % Math.max(1, from.length)] ?? { id: "nobody", token: "1" }
@@ -176,6 +194,18 @@ function progress(): fc.Arbitrary<Command> {
   )
 }
 
+function log(): fc.Arbitrary<Command> {
+  const lines = fc.array(fc.constantFrom('"a"', '"zwei\u00fc"'), { minLength: 1, maxLength: 3 })
+  return fc.record({ index, old, lines, most: fc.constant(3), delivery }).map((chosen) =>
+    command("log", chosen, async (model, real) => {
+      const { lines, most } = chosen
+      const held = holder(chosen, model, real)
+      const call: ModelCall = { script: "log", at: real.next("g"), held, lines, most, full: '"full"' }
+      await deliver(real, model, call, chosen.delivery)
+    }),
+  )
+}
+
 function cancel(keep: fc.Arbitrary<number>): fc.Arbitrary<Command> {
   return fc.record({ index, reason, keepFailed: keep, delivery }).map((chosen) =>
     command("cancel", chosen, async (model, real) => {
@@ -209,7 +239,5 @@ function resend(): fc.Arbitrary<Command> {
 }
 
 function advance(): fc.Arbitrary<Command> {
-  return fc
-    .constantFrom(1, 5, 30, 200)
-    .map((ms) => command("advance", ms, (_model, real) => real.bench.pass(ms)))
+  return fc.constantFrom(1, 5, 30, 200).map((ms) => command("advance", ms, (_model, real) => real.pass(ms)))
 }

@@ -1,15 +1,20 @@
 import { expect } from "vitest"
 import type { ClaimedJob, LaunchReply } from "../../src/store/replies.ts"
 import type { unfold } from "../../src/store/stream.ts"
-import type { Call, Held, Receipt } from "./calls.ts"
+import type { Held, Receipt } from "./calls.ts"
 import type { Bench, TaskBench } from "./harness.ts"
-import type { Model, ModelCall, ModelJob } from "./model.ts"
+import type { Model, ModelJob } from "./model.ts"
+import { callOf, claimedBy, type ModelCall, spoken } from "./model-calls.ts"
 import { type Fields, idOf, placeOf, type TaskState } from "./task-state.ts"
+
+export type Step = { readonly send: ModelCall } | { readonly pass: number } | { readonly flush: true }
 
 /** One run: the real task and what has been sent to it. The model beside it is fast-check's. */
 export class Real {
   readonly task: TaskBench
   readonly history: ModelCall[] = []
+  /** All that was done, so that a story that failed can be kept and told again. */
+  readonly steps: Step[] = []
   /** Every lease ever granted. */
   readonly granted: Held[] = []
   plain = 0
@@ -28,26 +33,41 @@ export class Real {
 
   /** Sends a call to both, and compares what they answer and what they hold then. */
   async send(model: Model, call: ModelCall): Promise<void> {
+    this.steps.push({ send: call })
     const waited = model.line().length
     const again = model.isRepeated(call)
     const before = this.task.state
     const crowded = before !== undefined && (before.waiting.length > 0 || before.stats.get("ranked") === "1")
-    const reply = await this.task.send<unknown>(this.callOf(call))
+    const reply = await this.task.send<unknown>(callOf(this.task.calls, call))
     const stale = reply === "stale" || (reply as { tasks?: unknown[] }).tasks?.[0] === "stale"
-    const now = stale ? 0 : (reply as { at: number }).at
+    const now = (reply as { at?: number }).at ?? 0
     const wanted = model.apply(call, now, crowded)
     const said = stale ? "stale" : spoken(call, reply)
     expect(said, `answer to ${JSON.stringify(call)}`).toEqual(wanted)
     if (!stale && call.script === "settle") this.heard(call.options.want, waited, reply as never)
     if (!stale && call.script === "launch")
-      this.heard(0, 0, { claimed: claimedBy(call.id, reply), more: false })
+      this.heard(0, 0, { claimed: claimedBy(call.id, reply as LaunchReply), more: false })
     this.compare(model, call)
-    const { words = "", state = "" } = said as { words?: string; state?: string }
-    if (!stale && call.script === "launch")
-      this.note(`launch ${(said as { claimed: string[] }).claimed.length === 0 ? "waits" : "leased"}`)
-    for (const word of stale ? ["stale"] : again ? ["again"] : [...words, state])
+    for (const word of stale ? ["stale"] : again ? ["again"] : wordsOf(call, said))
       this.note(`${call.script} ${word}`)
     for (const [name, count] of model.counters) if (count > 0) this.note(name)
+  }
+
+  /** Does once more what was done in another run. */
+  async take(model: Model, step: Step): Promise<void> {
+    if ("send" in step) await this.send(model, step.send)
+    else if ("pass" in step) await this.pass(step.pass)
+    else await this.flushScripts()
+  }
+
+  async pass(ms: number): Promise<void> {
+    this.steps.push({ pass: ms })
+    await this.bench.pass(ms)
+  }
+
+  async flushScripts(): Promise<void> {
+    this.steps.push({ flush: true })
+    await this.bench.flushScripts()
   }
 
   private note(what: string): void {
@@ -65,26 +85,6 @@ export class Real {
     if (want > 0 && claimed.length === want && waited > want) expect(reply.more).toBe(true)
   }
 
-  private callOf(call: ModelCall): Call {
-    const { calls } = this.task
-    switch (call.script) {
-      case "enqueue":
-        return calls.enqueue(call.at, call.jobs)
-      case "launch":
-        return calls.launch(call.at, { id: call.id, data: call.data }, { lease: call.lease })
-      case "settle":
-        return calls.settle(call.at, call.items, call.options)
-      case "renew":
-        return calls.renew(call.at, call.leases, call.lease)
-      case "progress":
-        return calls.progress(call.at, call.reports)
-      case "cancel":
-        return calls.cancel(call.at, call.id, call.reason, call.keepFailed)
-      case "upkeep":
-        return calls.upkeep(call.at, call.options)
-    }
-  }
-
   private compare(model: Model, call: ModelCall): void {
     const after = `after ${JSON.stringify(call)}`
     const state = this.task.state!
@@ -99,6 +99,9 @@ export class Real {
     expect(state.cancels, after).toEqual(new Map(requested.map((job) => [job.id, job.requested])))
     const progress = [...model.jobs.values()].filter((job) => job.progress !== undefined)
     expect(state.progress, after).toEqual(new Map(progress.map((job) => [job.id, job.progress])))
+    const logged = [...model.jobs.values()].filter((job) => job.logs !== undefined)
+    const logs = [...state.logs].map(([id, [_bytes, ...lines]]) => [id, lines] as const)
+    expect(new Map(logs), after).toEqual(new Map(logged.map((job) => [job.id, job.logs])))
     expect(this.task.ledger.events.map(spelled), after).toEqual(model.events)
     for (const name of counters)
       expect(Number(state.stats.get(name) ?? 0), `${name} ${after}`).toBe(model.counters.get(name) ?? 0)
@@ -121,50 +124,13 @@ export const counters = [
   "promoted",
 ]
 
-/** The parts of an answer that the model foretells. */
-function spoken(call: ModelCall, reply: unknown): unknown {
-  if (call.script === "upkeep") {
-    const { stalled, promoted, due } = (reply as { tasks: never[] }).tasks[0] as never as {
-      stalled: { id: string; action: string }[]
-      promoted: number
-      due: number
-    }
-    return { stalled: stalled.map(({ id, action }) => `${id} ${action}`), promoted, due }
-  }
-  if (call.script === "cancel") {
-    const { word, state } = reply as { word: string; state: string }
-    return { word, state }
-  }
-  if (call.script === "launch") {
-    const claimed = claimedBy(call.id, reply).map(({ id, record }) => `${id} ${tokenOf(record)}`)
-    return { claimed, seq: (reply as LaunchReply).seq }
-  }
-  if (call.script !== "settle") return { words: (reply as { words: string }).words }
-  const { words, due, seq, claimed, reasons } = reply as {
-    words: string
-    due: number
-    seq: number
-    claimed: readonly ClaimedJob[]
-    reasons: string[]
-  }
-  const granted = claimed.map(({ id, record }) => `${id} ${tokenOf(record)}`)
-  return {
-    words,
-    due,
-    seq,
-    claimed: granted,
-    reasons: reasons.join("\t"),
-  }
-}
-
-function tokenOf(record: string): string {
-  return record === "" ? "gone" : record.split(",")[1]!
-}
-
-/** What a launch granted, as a claim would say it. */
-function claimedBy(id: string, reply: unknown): ClaimedJob[] {
-  const { record } = reply as LaunchReply
-  return record === undefined ? [] : [{ id, record, data: undefined }]
+/** What a new call's answer shows to have happened. */
+function wordsOf(call: ModelCall, said: unknown): string[] {
+  const { words = "", word = "", state = "" } = said as { words?: string; word?: string; state?: string }
+  if (call.script === "log") return [word]
+  if (call.script !== "launch") return [...words, state]
+  if (call.asking) return ["asked in time"]
+  return [(said as { claimed: string[] }).claimed.length === 0 ? "waits" : "leased"]
 }
 
 function told(fields: Fields) {
@@ -196,6 +162,7 @@ function remembered(job: ModelJob): ReturnType<typeof told> {
     returned: _returned,
     deadline: _deadline,
     progress: _progress,
+    logs: _logs,
     requested: _,
     ...rest
   } = job

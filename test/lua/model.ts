@@ -1,44 +1,5 @@
-import type { Held, Item, NewJob, Receipt, SettleOptions, UpkeepOptions } from "./calls.ts"
-
-/** A call as the model and the real scripts both take it, so that any earlier one can be sent again to both. */
-export type ModelCall =
-  | { readonly script: "enqueue"; readonly at: Receipt; readonly jobs: readonly NewJob[] }
-  | {
-      readonly script: "launch"
-      readonly at: Receipt
-      readonly id: string
-      readonly data: string
-      readonly lease: number
-    }
-  | {
-      readonly script: "settle"
-      readonly at: Receipt
-      readonly items: readonly (Item & { readonly body: string; readonly delay: number })[]
-      readonly options: Required<Pick<SettleOptions, "want" | "lease" | "keepCompleted" | "keepFailed">>
-    }
-  | {
-      readonly script: "renew"
-      readonly at: Receipt
-      readonly leases: readonly (Held & { readonly run: string })[]
-      readonly lease: number
-    }
-  | {
-      readonly script: "progress"
-      readonly at: Receipt
-      readonly reports: readonly (Held & { readonly value: string })[]
-    }
-  | {
-      readonly script: "cancel"
-      readonly at: Receipt
-      readonly id: string
-      readonly reason: string
-      readonly keepFailed: number
-    }
-  | {
-      readonly script: "upkeep"
-      readonly at: Receipt
-      readonly options: Required<Omit<UpkeepOptions, "maxlen">>
-    }
+import type { Held, NewJob, UpkeepOptions } from "./calls.ts"
+import type { CallOf, ModelCall, ModelScript } from "./model-calls.ts"
 
 type State = "waiting" | "delayed" | "active" | "completed" | "failed" | "cancelled"
 
@@ -64,16 +25,47 @@ export interface ModelJob {
   returned: number
   deadline: number
   progress: string | undefined
+  /** Undefined until something is logged. */
+  logs: string[] | undefined
   /** The reason with which somebody asked for its cancel. */
   requested: string | undefined
 }
 
 export type ModelReply = "stale" | Readonly<Record<string, unknown>>
 
+interface Grant {
+  readonly id: string
+  readonly token: number
+}
+
 interface Answer {
   readonly n: number
   readonly reply: Exclude<ModelReply, "stale">
-  readonly granted: readonly { readonly id: string; readonly token: number }[]
+  readonly granted: readonly Grant[]
+}
+
+/** What a new call does, and what of its answer the model foretells. `granted` takes the leases that it gives. */
+type Act<S extends ModelScript> = (
+  model: Model,
+  call: CallOf<S>,
+  now: number,
+  granted: Grant[],
+) => Readonly<Record<string, unknown>>
+
+/** One row for each script of `model-calls.ts`. */
+const acts: { readonly [S in ModelScript]: Act<S> } = {
+  enqueue: (model, { jobs }, now) => ({ words: jobs.map((job) => model.enqueue(job, now)).join("") }),
+  launch: (model, call, now, granted) => model.launch(call, now, granted),
+  settle: (model, call, now, granted) => model.settle(call, now, granted),
+  renew: (model, { leases, lease }, now) => ({
+    words: leases.map((held) => model.renew(held, now + lease)).join(""),
+  }),
+  progress: (model, { reports }) => ({
+    words: reports.map((report) => (model.progress(report, report.value) ? "o" : "l")).join(""),
+  }),
+  log: (model, call) => ({ word: model.log(call) }),
+  cancel: (model, call, now) => model.cancel(call, now),
+  upkeep: (model, { options }, now) => model.upkeep(options, now),
 }
 
 /** What the scripts do, written as plainly as possible: no keys, no batches, no hints but those that replies tell. */
@@ -100,8 +92,9 @@ export class Model {
     const last = this.answers.get(lane)
     if (last && n < last.n) return "stale"
     if (last && n === last.n) return this.again(call, last)
-    const granted: { id: string; token: number }[] = []
-    const reply = this.act(call, now, granted)
+    const granted: Grant[] = []
+    const act = acts[call.script] as Act<ModelScript>
+    const reply = act(this, call, now, granted)
     this.answers.set(lane, { n, reply, granted })
     return reply
   }
@@ -135,28 +128,7 @@ export class Model {
     return call.script === "launch" ? { ...reply, claimed } : { ...reply, due: this.due, claimed }
   }
 
-  private act(call: ModelCall, now: number, granted: { id: string; token: number }[]) {
-    switch (call.script) {
-      case "enqueue":
-        return { words: call.jobs.map((job) => this.enqueue(job, now)).join("") }
-      case "launch":
-        return this.launch(call, now, granted)
-      case "settle":
-        return this.settle(call, now, granted)
-      case "renew":
-        return { words: call.leases.map((lease) => this.renew(lease, now + call.lease)).join("") }
-      case "progress":
-        return {
-          words: call.reports.map((report) => (this.progress(report, report.value) ? "o" : "l")).join(""),
-        }
-      case "cancel":
-        return this.cancel(call, now)
-      case "upkeep":
-        return this.upkeep(call.options, now)
-    }
-  }
-
-  private enqueue({ id, delay = 0, priority = 0, data = "null" }: NewJob, now: number): "s" | "d" {
+  enqueue({ id, delay = 0, priority = 0, data = "null" }: NewJob, now: number): "s" | "d" {
     if (this.jobs.has(id)) return "d"
     const job: ModelJob = {
       id,
@@ -178,6 +150,7 @@ export class Model {
       returned: 0,
       deadline: 0,
       progress: undefined,
+      logs: undefined,
       requested: undefined,
     }
     this.jobs.set(id, job)
@@ -187,11 +160,8 @@ export class Model {
     return "s"
   }
 
-  private launch(
-    { id, data, lease }: Extract<ModelCall, { script: "launch" }>,
-    now: number,
-    granted: { id: string; token: number }[],
-  ) {
+  launch({ id, data, lease, asking }: CallOf<"launch">, now: number, granted: Grant[]) {
+    if (asking) return { claimed: [], seq: 0 }
     const alone = !this.crowded && this.line().length === 0
     this.enqueue({ id, data }, now)
     if (alone) this.grant(this.jobs.get(id)!, { now, lease }, granted)
@@ -201,7 +171,7 @@ export class Model {
   private grant(
     job: ModelJob,
     { now, lease }: { readonly now: number; readonly lease: number },
-    granted: { id: string; token: number }[],
+    granted: Grant[],
   ): void {
     Object.assign(job, { state: "active", token: ++this.token, claimed: now, attempt: job.fails + 1 })
     job.deadline = now + lease
@@ -210,11 +180,7 @@ export class Model {
     granted.push({ id: job.id, token: job.token })
   }
 
-  private settle(
-    { items, options }: Extract<ModelCall, { script: "settle" }>,
-    now: number,
-    granted: { id: string; token: number }[],
-  ) {
+  settle({ items, options }: CallOf<"settle">, now: number, granted: Grant[]) {
     // What this call itself puts back is for the next one to claim.
     const next = this.line().slice(0, options.want)
     const reasons: string[] = []
@@ -281,7 +247,7 @@ export class Model {
     }
   }
 
-  private renew(lease: Held & { readonly run: string }, deadline: number): string {
+  renew(lease: Held & { readonly run: string }, deadline: number): string {
     const job = this.held(lease)
     if (!job) return "l"
     job.deadline = deadline
@@ -289,7 +255,7 @@ export class Model {
     return job.requested === undefined ? "o" : "x"
   }
 
-  private progress(held: Held, value: string): boolean {
+  progress(held: Held, value: string): boolean {
     const job = this.held(held)
     if (!job) return false
     job.progress = value
@@ -297,7 +263,18 @@ export class Model {
     return true
   }
 
-  private cancel({ id, reason, keepFailed }: Extract<ModelCall, { script: "cancel" }>, now: number) {
+  log({ held, lines, most, full }: CallOf<"log">): string {
+    const job = this.held(held)
+    if (!job) return "lost"
+    job.logs ??= []
+    for (const line of lines) {
+      if (job.logs.length > most) return "full"
+      job.logs.push(job.logs.length === most ? full : line)
+    }
+    return job.logs.length > most ? "full" : "logged"
+  }
+
+  cancel({ id, reason, keepFailed }: CallOf<"cancel">, now: number) {
     const job = this.jobs.get(id)
     if (!job) return { word: "unknown", state: "" }
     const { state } = job
@@ -312,7 +289,7 @@ export class Model {
     return { word: "cancelled", state }
   }
 
-  private upkeep(options: Required<Omit<UpkeepOptions, "maxlen">>, now: number) {
+  upkeep(options: Required<Omit<UpkeepOptions, "maxlen">>, now: number) {
     const byDeadline = (a: ModelJob, b: ModelJob) => a.deadline - b.deadline || compare(a.id, b.id)
     const lost = this.in("active").filter((job) => job.deadline < now)
     const stalled = lost.sort(byDeadline).map((job) => `${job.id} ${this.recover(job, now, options)}`)
