@@ -2,7 +2,8 @@
 -- @include newcomer
 -- @lazy enqueue_rare
 -- Stores new jobs, all or none, in the order given. Each job: id, options, body (headers \n data).
--- options: "" or "delay,priority,named" (ms; 0 to 2^21; 1 where the user chose the id).
+-- options: "" or "delay,priority,named" (ms; 0 to 2^21; 1 where the user chose the id), then a line for each further one,
+-- a letter, a space and its fields (see `enqueue_rare`).
 -- Replies { "stored", time, words } with a letter for each job: s stored, d duplicate (its id has a record already).
 local lane = "lane:" .. a.lane
 local known = redis.call("HMGET", q.stats, lane, "due", "epoch", "dispatched")
@@ -29,7 +30,7 @@ if ids then
   redis.call("MSET", unpack(records))
   if redis.call("LPUSH", q.waiting, unpack(ids)) == n then redis.call("ZADD", q.wake, 0, "w") end
 else
-  local jobs, said = enqueue_rare().read(a, ARGV, first)
+  local jobs, said = enqueue_rare().read(a, ARGV, first, now)
   if not jobs then return redis.error_reply(said) end
   enqueue_rare().write(q, a, jobs, now, tonumber(known[2] or ""))
   answer, n = said, #jobs

@@ -1,4 +1,5 @@
 import type { AppOptions } from "./app-options.ts"
+import type { DispatchOptions } from "./dispatch-options.ts"
 import type { JobHandle } from "./handle.ts"
 import type { JobInfo } from "./manage/job-info.ts"
 import type { Context, MiddlewareContext } from "./model/context.ts"
@@ -11,10 +12,11 @@ import type { Middleware } from "./rules/middleware.ts"
 import type { RetryOptions } from "./rules/retry.ts"
 import type { Serializer } from "./rules/serializer.ts"
 import type { Adapter } from "./store/store.ts"
-import type { DispatchOptions, Task } from "./task.ts"
+import type { Task } from "./task.ts"
 
 export { createTaskora, type Taskora as App } from "./app.ts"
 export type { AppOptions } from "./app-options.ts"
+export type { DispatchOptions } from "./dispatch-options.ts"
 export type { CancelAnswer, JobHandle } from "./handle.ts"
 export type { Inspector, JobPage, ListOptions, TaskStats, WorkerInfo } from "./manage/inspector.ts"
 export type { JobInfo, JobLogLine, TimelineEntry } from "./manage/job-info.ts"
@@ -31,7 +33,7 @@ export type { Middleware } from "./rules/middleware.ts"
 export type { RetryOptions } from "./rules/retry.ts"
 export { json, type Serializer } from "./rules/serializer.ts"
 export type { Adapter } from "./store/store.ts"
-export type { DispatchOptions, Task } from "./task.ts"
+export type { Task } from "./task.ts"
 
 /** The types under one name, for those who like `Taskora.Context`. */
 export declare namespace Taskora {

@@ -1,33 +1,21 @@
-import type { Stored } from "./backlog.ts"
 import type { Canceller } from "./canceller.ts"
-import { rejectReason } from "./dispatch-errors.ts"
+import { type DispatchOptions, type PreparedJob, plainJob, prepareJob } from "./dispatch-options.ts"
+import { DispatchReport } from "./dispatch-report.ts"
 import type { Emitter } from "./events/emitter.ts"
 import { JobFollower } from "./events/follower.ts"
 import type { EventHub } from "./events/hub.ts"
 import { type CancelAnswer, type HandleHost, JobHandle } from "./handle.ts"
 import type { Inspector } from "./manage/inspector.ts"
 import { within } from "./model/clock.ts"
-import { type Duration, durationMs } from "./model/duration.ts"
 import { PayloadTooLargeError, type TaskoraError } from "./model/errors.ts"
 import type { EventMeta, TaskEventName, TaskEvents } from "./model/events.ts"
-import { checkJobId, newId } from "./model/names.ts"
-import type { Dispatch, JobHeaders, TraceRelation } from "./model/observer.ts"
-import { checkNames, invalid, wholeNumber } from "./model/options.ts"
+import type { Dispatch, JobHeaders } from "./model/observer.ts"
+import { checkNames, invalid } from "./model/options.ts"
 import type { Producer } from "./producer.ts"
-import { type Definition, resolveRelation } from "./rules/definition.ts"
+import type { Definition } from "./rules/definition.ts"
 import type { Codec } from "./rules/serializer.ts"
 import type { Core } from "./store/core.ts"
 import { encodeHeaders } from "./store/headers.ts"
-
-export interface DispatchOptions {
-  /** How long to wait before the job may run. Default 0. */
-  readonly delay?: Duration
-  /** 0 to 2^21; higher ones run first, equal ones in order. Default 0. */
-  readonly priority?: number
-  /** Names the job while its record exists: a second dispatch under the same id stores nothing. */
-  readonly jobId?: string
-  readonly trace?: { readonly relation?: TraceRelation }
-}
 
 /** What a task needs of its app. */
 export interface TaskHost {
@@ -38,11 +26,6 @@ export interface TaskHost {
   readonly canceller: Canceller
   readonly inspector: Inspector
 }
-
-const highestPriority = 2 ** 21
-/** Stands for no options at all, the usual case. */
-const plainJob: DispatchOptions = Object.freeze({})
-const optionNames = ["delay", "priority", "jobId", "trace"]
 
 /** A task of an app: dispatches jobs and tells their events. */
 export class Task<In = unknown, Out = unknown> {
@@ -116,18 +99,7 @@ export class Task<In = unknown, Out = unknown> {
   }
 
   private prepare(options: DispatchOptions): PreparedJob {
-    if (options === plainJob) return { id: newId(), named: false, delayMs: 0, priority: 0 }
-    const what = `task "${this.name}": dispatch`
-    checkNames(options, optionNames, what)
-    const { delay, priority = 0, jobId, trace } = options
-    const relation = resolveRelation(trace, what)
-    return {
-      id: jobId === undefined ? newId() : checkJobId(jobId),
-      named: jobId !== undefined,
-      delayMs: delay === undefined ? 0 : durationMs(delay, `${what}: delay`),
-      priority: priority === 0 ? 0 : wholeNumber(priority, `${what}: priority`, 0, highestPriority),
-      ...(relation === undefined ? {} : { relation }),
-    }
+    return prepareJob(options, `task "${this.name}": dispatch`)
   }
 
   private announce(facts: Omit<Dispatch, "task">): Dispatch {
@@ -156,10 +128,9 @@ export class Task<In = unknown, Out = unknown> {
       handle.reject(error as TaskoraError)
       return
     }
-    const { named, delayMs, priority } = job
     this.host.producer.add({
       id: job.id,
-      options: named || delayMs > 0 || priority > 0 ? `${delayMs},${priority},${named ? 1 : 0}` : "",
+      options: job.options,
       body: `${encodeHeaders(item.headers, job.relation)}\n${text}`,
       bytes,
       deadline: this.host.producer.deadline(),
@@ -187,69 +158,12 @@ export class Task<In = unknown, Out = unknown> {
   }
 }
 
-/** What options come to. */
-interface PreparedJob {
-  readonly id: string
-  readonly named: boolean
-  readonly delayMs: number
-  readonly priority: number
-  readonly relation?: TraceRelation
-}
-
 interface Item {
   readonly data: unknown
   readonly job: PreparedJob
   readonly headers: JobHeaders | undefined
   /** Absent where nobody is to be told. */
   readonly report: DispatchReport | undefined
-}
-
-/** Gathers what became of one dispatch's jobs, and tells the observers once. */
-class DispatchReport {
-  private left: number
-  private storedJobs = 0
-  private duplicates = 0
-  private readonly bytes: number[] = []
-  private readonly refusals = new Map<TaskoraError, number>()
-
-  constructor(
-    count: number,
-    private readonly dispatch: Dispatch,
-    private readonly core: Core,
-  ) {
-    this.left = count
-  }
-
-  stored({ enqueued }: Stored, bytes: number): void {
-    if (enqueued) {
-      this.storedJobs++
-      this.bytes.push(bytes)
-    } else {
-      this.duplicates++
-    }
-    this.done()
-  }
-
-  rejected(error: TaskoraError): void {
-    this.refusals.set(error, (this.refusals.get(error) ?? 0) + 1)
-    this.done()
-  }
-
-  private done(): void {
-    if (--this.left > 0) return
-    const { observers } = this.core
-    for (const [error, count] of this.refusals)
-      observers.transition({
-        kind: "rejected",
-        dispatch: this.dispatch,
-        count,
-        reason: rejectReason(error),
-        error,
-      })
-    if (this.storedJobs + this.duplicates === 0) return
-    const { dispatch, storedJobs: stored, duplicates, bytes: payloadBytes } = this
-    observers.transition({ kind: "dispatched", dispatch, stored, duplicates, payloadBytes })
-  }
 }
 
 function handleHost(task: string, host: TaskHost): HandleHost {

@@ -1,17 +1,53 @@
 -- @include queue
--- What `enqueue` needs for jobs with options: a delay, a priority, a name.
+-- @include terms
+-- What `enqueue` needs for jobs with options: a delay, a priority, a name, and terms.
+
+-- What each further line of a job's options says of it, by the letter it begins with: text to job; false where it cannot be
+-- read. c limit,key; t ms,discard; v version.
+local option_lines = {}
+
+function option_lines.c(job, text)
+  local limit, key = string.match(text, "^(%d+),(.+)$")
+  if not limit then return false end
+  job.terms.limit, job.terms.key = limit, key
+end
+
+function option_lines.t(job, text, now)
+  local ms, discard = string.match(text, "^(%d+),([01])$")
+  if not ms then return false end
+  job.terms.expires, job.terms.discard = whole(now + ms), discard == "1" and "1" or ""
+end
+
+function option_lines.v(job, text)
+  if not string.find(text, "^%d+$") then return false end
+  job.terms.version = text
+end
+
+-- Reads a job's options; returns what is wrong with them, if anything.
+local function read_options(job, options, now)
+  local delay, priority, chosen, rest = string.match(options, "^(%d+),(%d+),(%d)(.*)$")
+  if not delay then return "ERR options of job " .. job.id .. " are not delay,priority,named" end
+  job.delay, job.priority, job.chosen = tonumber(delay), tonumber(priority), chosen == "1"
+  if rest == "" then return nil end
+  job.terms = {}
+  for letter, text in string.gmatch(rest, "\n(%a) ([^\n]*)") do
+    local reads = option_lines[letter]
+    if not reads or reads(job, text, now) == false then
+      return "ERR option " .. letter .. " of job " .. job.id .. " is not known or cannot be read"
+    end
+  end
+end
 
 -- Takes the jobs apart and settles which are stored: those, and a letter for each. A wrong option is an error, in words.
-local function read(a, argv, first)
+local function read(a, argv, first, now)
   local jobs, seen, words = {}, {}, {}
   for i = first, #argv, 3 do
     local id, options = argv[i], argv[i + 1]
     local job = { id = id }
     job.body, job.data = newcomer_body(argv[i + 2])
     if options ~= "" then
-      local delay, priority, chosen = string.match(options, "^(%d+),(%d+),(%d)$")
-      if not delay then return nil, "ERR options of job " .. id .. " are not delay,priority,named" end
-      job.delay, job.priority, job.chosen = tonumber(delay), tonumber(priority), chosen == "1"
+      local wrong = read_options(job, options, now)
+      if wrong then return nil, wrong end
     end
     if job.chosen and (seen[id] or redis.call("EXISTS", a.base .. "job:" .. id) == 1) then
       words[#words + 1] = "d"
@@ -35,6 +71,7 @@ local function write(q, a, jobs, now, due)
     local r = record_new(whole(now), job.body)
     job.r = r
     if job.data then r.flags = "b" end
+    if job.terms and next(job.terms) then terms_set(r, job.terms) end
     if job.chosen then
       nonces = nonces + 1
       r.nonce = whole(before + nonces)

@@ -7,15 +7,16 @@
 -- ";". headers: what observers stored, JSON. Empty fields mean 0 or none; no part holds a raw control character. finished
 -- is written as the ms after claimed (after created where the job never ran), and not below 0 should the clock go back.
 -- Data of more than 1 KiB lies in data:<id> (flag b) and is only read to be handed out; "\1" stands in its place here.
+-- cold ends with the job's terms (see `terms`), ";" before them, where it has any; such a job carries flag k.
 local hot_pattern = "^(%a),(%d*),(%d*),(%d*),(%d*),(%d*),(%a*),([^,\n]*)\n()"
-local cold_pattern = "^(%d+),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*)\n()"
+local cold_pattern = "^(%d+),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*)([^\n]*)\n()"
 
 -- The record as a table; nil when it is damaged.
 local function record_parse(text)
   local state, token, attempt, claimed, finished, max, flags, run, at = string.match(text, hot_pattern)
   local cold = state and string.find(text, "\n", at, true)
   if not cold then return nil end
-  local created, eligible, priority, order, fails, stalls, life, releases, nonce, rest =
+  local created, eligible, priority, order, fails, stalls, life, releases, nonce, terms, rest =
     string.match(text, cold_pattern, cold + 1)
   local body = created and string.find(text, "\n", rest, true)
   if not body or not string.find(text, "\n", body + 1, true) then return nil end
@@ -24,7 +25,7 @@ local function record_parse(text)
     state = state, token = token, attempt = attempt, claimed = claimed, finished = finished, max = max, flags = flags,
     run = run, outcome = string.sub(text, at, cold - 1), created = created, eligible = eligible, priority = priority,
     order = order, fails = fails, stalls = stalls, life = life, releases = releases, nonce = nonce,
-    history = string.sub(text, rest, body - 1), body = string.sub(text, body + 1),
+    terms = terms, history = string.sub(text, rest, body - 1), body = string.sub(text, body + 1),
   }
 end
 
@@ -35,7 +36,7 @@ local function record_text(r)
     .. r.outcome .. "\n"
     .. table.concat({
       r.created, r.eligible, r.priority, r.order, r.fails, r.stalls, r.life, r.releases, r.nonce,
-    }, ",") .. "\n" .. r.history .. "\n" .. r.body
+    }, ",") .. r.terms .. "\n" .. r.history .. "\n" .. r.body
 end
 
 -- The record of a job that waits for its first run, as a table. `body`: headers \n data.
@@ -43,7 +44,7 @@ local function record_new(created, body)
   return {
     state = "w", token = "", attempt = "", claimed = "", finished = "", max = "", flags = "", run = "", outcome = "",
     created = created, eligible = "", priority = "", order = "", fails = "", stalls = "", life = "", releases = "",
-    nonce = "", history = "", body = body,
+    nonce = "", terms = "", history = "", body = body,
   }
 end
 

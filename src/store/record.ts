@@ -20,7 +20,9 @@ export interface JobRecord {
   readonly maxAttempts: number
   readonly lifeStart: number
   readonly releases: number
-  /** Letters: b data kept apart, p progress, l logs, r result kept apart, d damaged. */
+  /** On which the job may run; undefined for most. */
+  readonly terms: JobTerms | undefined
+  /** Letters: b data kept apart, p progress, l logs, r result kept apart, d damaged, k has terms. */
   readonly flags: string
   /** `traceparent` of the last run, where it is known. */
   readonly run: string
@@ -30,6 +32,20 @@ export interface JobRecord {
   /** Headers of observers, JSON. */
   readonly headers: string
   readonly data: string
+}
+
+/** What `lua/lib/terms.lua` keeps of a job. */
+export interface JobTerms {
+  /** Server time by which it must have started, ms; 0 for none. */
+  readonly expires: number
+  /** Leaves no trace where it expires. */
+  readonly discard: boolean
+  /** How many jobs of its concurrency key may be active; 0 for none. */
+  readonly limit: number
+  /** Of its data; 1 where it says nothing. */
+  readonly version: number
+  readonly concurrencyKey: string
+  readonly dedupeKey: string
 }
 
 /** A run that did not end the job. */
@@ -57,7 +73,8 @@ export function decodeRecord(text: string): JobRecord | undefined {
   const headersEnd = text.indexOf("\n", historyEnd + 1)
   if (hotEnd < 0 || outcomeEnd < 0 || coldEnd < 0 || historyEnd < 0 || headersEnd < 0) return undefined
   const hot = text.slice(0, hotEnd).split(",")
-  const cold = text.slice(outcomeEnd + 1, coldEnd).split(",")
+  const [times, ...terms] = text.slice(outcomeEnd + 1, coldEnd).split(";")
+  const cold = times!.split(",")
   const state = stateLetters[hot[0]!]
   if (state === undefined || hot.length !== 8 || cold.length !== 9) return undefined
   const created = Number(cold[0])
@@ -79,6 +96,7 @@ export function decodeRecord(text: string): JobRecord | undefined {
     stalls: Number(cold[5]),
     lifeStart: Number(cold[6]) || created,
     releases: Number(cold[7]),
+    terms: terms.length === 0 ? undefined : decodeTerms(terms.join(";")),
     history:
       historyEnd === coldEnd + 1
         ? []
@@ -88,6 +106,19 @@ export function decodeRecord(text: string): JobRecord | undefined {
             .map(decodePast),
     headers: text.slice(historyEnd + 1, headersEnd),
     data: text.slice(headersEnd + 1),
+  }
+}
+
+function decodeTerms(text: string): JobTerms {
+  const [fields, concurrencyKey = "", dedupeKey = ""] = text.split("\t")
+  const [expires, discard, limit, version] = fields!.split(",")
+  return {
+    expires: Number(expires),
+    discard: discard === "1",
+    limit: Number(limit),
+    version: Number(version) || 1,
+    concurrencyKey,
+    dedupeKey,
   }
 }
 

@@ -82,6 +82,7 @@ const damaged: JobRecord = {
   maxAttempts: 1,
   lifeStart: 0,
   releases: 0,
+  terms: undefined,
   flags: "d",
   run: "",
   history: [],

@@ -20,6 +20,8 @@ export interface NewJob {
   readonly delay?: number
   readonly priority?: number
   readonly named?: boolean
+  /** Further lines of its options. */
+  readonly terms?: readonly string[]
   readonly headers?: string
   readonly data?: string
 }
@@ -70,6 +72,11 @@ export function bodyOf(kind: Kind, delayMs = 1000): string {
   return kind === "progress" ? "50" : ""
 }
 
+function optionsOf({ delay = 0, priority = 0, named = false, terms = [] }: NewJob): string {
+  if (delay === 0 && priority === 0 && !named && terms.length === 0) return ""
+  return [`${delay},${priority},${named ? 1 : 0}`, ...terms].join("\n")
+}
+
 /** Makes the calls of one task. */
 export function callsOf(keys: TaskKeys) {
   const make = <K extends TaskKey, A extends string, T>(
@@ -87,9 +94,9 @@ export function callsOf(keys: TaskKeys) {
       make(
         scripts.enqueue,
         { base, ...at },
-        jobs.flatMap(({ id, delay = 0, priority = 0, named = false, headers = "", data = "null" }) => [
-          id,
-          delay || priority || named ? `${delay},${priority},${named ? 1 : 0}` : "",
+        jobs.flatMap(({ headers = "", data = "null", ...job }) => [
+          job.id,
+          optionsOf(job),
           `${headers}\n${data}`,
         ]),
       ),

@@ -24,6 +24,8 @@ export interface Fields {
   readonly life: string
   readonly releases: string
   readonly nonce: string
+  /** As stored, without the ";" before them; "" for none. */
+  readonly terms: string
   readonly flags: string
   readonly run: string
   readonly history: string
@@ -59,18 +61,27 @@ export interface TaskState {
 }
 
 const hot = ["state", "token", "attempt", "claimed", "finished", "max", "flags", "run"]
-const cold = ["created", "eligible", "priority", "order", "fails", "stalls", "life", "releases", "nonce"]
+const coldNames = ["created", "eligible", "priority", "order", "fails", "stalls", "life", "releases", "nonce"]
 
 /** Undefined for a record that cannot be read. */
 export function parseFields(text: string): Fields | undefined {
   const [first, outcome, third, history, headers, ...data] = text.split("\n")
-  const values = [...first!.split(","), ...(third ?? "").split(",")]
-  const names = [...hot, ...cold]
+  const [cold, ...terms] = (third ?? "").split(";")
+  const values = [...first!.split(","), ...cold!.split(",")]
+  const names = [...hot, ...coldNames]
   if (values.length !== names.length || data.length === 0 || !/^[wdacfx]$/.test(values[0]!)) return undefined
   const named = Object.fromEntries(names.map((name, i) => [name, values[i]!]))
   const { claimed, created, finished } = named
   const at = finished === "" ? "" : String(Number(finished) + Number(claimed || created))
-  return { ...named, finished: at, history, outcome, headers, data: data.join("\n") } as unknown as Fields
+  return {
+    ...named,
+    finished: at,
+    history,
+    outcome,
+    headers,
+    terms: terms.join(";"),
+    data: data.join("\n"),
+  } as unknown as Fields
 }
 
 /** Stands in a record in the place of data that lies apart. */

@@ -1,0 +1,57 @@
+import { type Duration, durationMs } from "./model/duration.ts"
+import { checkJobId, newId } from "./model/names.ts"
+import type { TraceRelation } from "./model/observer.ts"
+import { checkNames, wholeNumber } from "./model/options.ts"
+import { resolveRelation } from "./rules/definition.ts"
+
+export interface DispatchOptions {
+  /** How long to wait before the job may run. Default 0. */
+  readonly delay?: Duration
+  /** 0 to 2^21; higher ones run first, equal ones in order. Default 0. */
+  readonly priority?: number
+  /** Names the job while its record exists: a second dispatch under the same id stores nothing. */
+  readonly jobId?: string
+  readonly trace?: { readonly relation?: TraceRelation }
+}
+
+/** What options come to. */
+export interface PreparedJob {
+  readonly id: string
+  readonly delayMs: number
+  readonly priority: number
+  readonly relation?: TraceRelation
+  /** As `enqueue.lua` takes them; "" for a plain job. */
+  readonly options: string
+}
+
+const highestPriority = 2 ** 21
+const optionNames = ["delay", "priority", "jobId", "trace"]
+/** Stands for no options at all, the usual case. */
+export const plainJob: DispatchOptions = Object.freeze({})
+
+/** @throws TaskoraError (`INVALID`) naming the option that is wrong; `what` says whose they are */
+export function prepareJob(given: DispatchOptions, what: string): PreparedJob {
+  if (given === plainJob) return { id: newId(), delayMs: 0, priority: 0, options: "" }
+  checkNames(given, optionNames, what)
+  const { jobId, trace } = given
+  const relation = resolveRelation(trace, what)
+  const delayMs = given.delay === undefined ? 0 : durationMs(given.delay, `${what}: delay`)
+  const priority =
+    given.priority === undefined ? 0 : wholeNumber(given.priority, `${what}: priority`, 0, highestPriority)
+  return {
+    id: jobId === undefined ? newId() : checkJobId(jobId),
+    delayMs,
+    priority,
+    options: optionText({ delayMs, priority, named: jobId !== undefined }, []),
+    ...(relation === undefined ? {} : { relation }),
+  }
+}
+
+/** `lines`: a line for each further option, a letter, a space and its fields (see `lua/lib/enqueue_rare.lua`). */
+function optionText(
+  { delayMs, priority, named }: { delayMs: number; priority: number; named: boolean },
+  lines: readonly string[],
+): string {
+  if (delayMs === 0 && priority === 0 && !named && lines.length === 0) return ""
+  return [`${delayMs},${priority},${named ? 1 : 0}`, ...lines].join("\n")
+}
