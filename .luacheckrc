@@ -3,8 +3,8 @@
 stds.taskora = {
   read_globals = {
     "KEYS", "ARGV",
-    "error", "ipairs", "next", "pairs", "select", "tonumber", "tostring", "type", "unpack",
-    redis = { fields = { "call", "error_reply" } },
+    "error", "ipairs", "next", "pairs", "pcall", "select", "tonumber", "tostring", "type", "unpack",
+    redis = { fields = { "call", "error_reply", "pcall" } },
     math = { fields = { "floor", "max", "min" } },
     string = { fields = { "find", "format", "gmatch", "gsub", "match", "sub" } },
     table = { fields = { "concat", "insert", "remove", "sort" } },

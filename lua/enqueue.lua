@@ -27,8 +27,20 @@ end
 if ids then
   -- The usual case: nothing but jobs that can run at once, in one write each for records and list.
   answer = n == 1 and "s" or table.concat(words)
-  redis.call("MSET", unpack(records))
-  if redis.call("LPUSH", q.waiting, unpack(ids)) == n then redis.call("ZADD", q.wake, 0, "w") end
+  newcomer_store(records)
+  local length = redis.pcall("LPUSH", q.waiting, unpack(ids))
+  local wrong = type(length) == "table" and length
+  if length == n then
+    local woken = redis.pcall("ZADD", q.wake, 0, "w")
+    if type(woken) == "table" then
+      redis.call("LPOP", q.waiting, n)
+      wrong = woken
+    end
+  end
+  if wrong then
+    newcomer_undo(records)
+    return wrong
+  end
 else
   local jobs, said = enqueue_rare().read(a, ARGV, first, now)
   if not jobs then return redis.error_reply(said) end

@@ -28,20 +28,35 @@ local log = events_begin(q, a.instance, a.maxlen, tonumber(known[5] or 0))
 -- The first write is one that a full server refuses. An id in the list that had no record would be passed over by claims.
 local place = redis.call("LPUSH", q.waiting, a.id)
 local token, text, records = known[6] or "0", nil, {}
+local wrong
 if place > 1 or known[4] == "1" then
   newcomer_add(records, a.base, a.id, (data and fresh_apart or fresh_head) .. created .. ",,,,,,,,\n\n" .. body, data)
-  redis.call("MSET", unpack(records))
-  if place == 1 then redis.call("ZADD", q.wake, 0, "w") end
+  newcomer_store(records)
+  wrong = place == 1 and redis.pcall("ZADD", q.wake, 0, "w")
 else
   token = whole(token + 1)
   text = "a," .. token .. ",1," .. created .. ",," .. a.attempts .. "," .. (data and "b" or "") .. ",\n\n" .. created
     .. ",,,,,,,,\n\n" .. body
   newcomer_add(records, a.base, a.id, text, data)
-  redis.call("MSET", unpack(records))
-  redis.call("RPOP", q.waiting)
-  redis.call("ZADD", q.active, whole(now + a.lease), a.id .. "\t" .. token)
+  newcomer_store(records)
   events_tell(log, "a" .. a.id .. "\t1\t" .. created .. "\t", 1)
-  events_flush(log)
+  local member = a.id .. "\t" .. token
+  wrong = redis.pcall("ZADD", q.active, whole(now + a.lease), member)
+  if type(wrong) ~= "table" then
+    local told
+    told, wrong = pcall(events_flush, log)
+    if not told then
+      redis.call("ZREM", q.active, member)
+      if type(wrong) ~= "table" then wrong = redis.error_reply("ERR " .. tostring(wrong)) end
+    end
+  end
+  if type(wrong) ~= "table" then redis.call("RPOP", q.waiting) end
+end
+if type(wrong) == "table" then
+  -- A key is of another type: the dispatch is refused, so nothing may be left of it.
+  newcomer_undo(records)
+  redis.call("LPOP", q.waiting)
+  return wrong
 end
 local seq = whole(log.seq)
 answer = seq .. "\n" .. (text and token or "")

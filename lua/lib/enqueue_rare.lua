@@ -88,7 +88,14 @@ local function write(q, a, jobs, now, due)
     end
     newcomer_add(records, a.base, job.id, record_text(r), job.data)
   end
-  redis.call("MSET", unpack(records))
+  -- Reads of all keys that will be written: one of another type must show before the first write.
+  if #back > 0 then
+    redis.call("LLEN", q.waiting)
+    redis.call("ZCARD", q.priority)
+  end
+  if #scored > 0 then redis.call("ZCARD", q.delayed) end
+  redis.call("ZCARD", q.wake)
+  newcomer_store(records)
   queue_orders(q, nonces)
   queue_back(q, back)
   queue_delay(q, scored, earliest, due)
@@ -97,7 +104,7 @@ local function write(q, a, jobs, now, due)
   for _, job in ipairs(back) do
     if job.r.order ~= "" then newcomer_add(ranked, a.base, job.id, record_text(job.r)) end
   end
-  if #ranked > 0 then redis.call("MSET", unpack(ranked)) end
+  newcomer_store(ranked)
 end
 
 return { read = read, write = write }

@@ -16,3 +16,15 @@ local function newcomer_add(records, base, id, text, data)
   records[n + 1], records[n + 2] = base .. "job:" .. id, text
   if data then records[n + 3], records[n + 4] = base .. "data:" .. id, data end
 end
+
+-- Writes such arguments. A command takes 1,000 of them at the most, where each job may bring four.
+local function newcomer_store(records)
+  for from = 1, #records, 1000 do
+    redis.call("MSET", unpack(records, from, math.min(from + 999, #records)))
+  end
+end
+
+-- Takes back new jobs, which nobody can have seen, because a key that they need is of another type.
+local function newcomer_undo(records)
+  for k = 1, #records, 2 do redis.call("DEL", records[k]) end
+end

@@ -1,7 +1,9 @@
 import { describe, expect, test } from "vitest"
+import type { TaskKey } from "../../src/store/keys.ts"
 import { decodeRecord } from "../../src/store/record.ts"
 import { scripts } from "../../src/store/scripts.ts"
 import { onBothHosts } from "../support/hosts.ts"
+import type { Call } from "./calls.ts"
 import { benchOf, heldOf, type TaskBench } from "./harness.ts"
 import { arrange, type State, stateNames, states, subject } from "./states.ts"
 
@@ -10,7 +12,7 @@ onBothHosts("questions about a job in every state", (host) => {
   const live = ["waiting", "delayed", "active"] as const
   const collections = [...live, "completed", "failed", "cancelled"] as const
 
-  /** Where `count` and `list` must see the subject; due jobs count as waiting, and are listed where they stand. */
+  /** Where `count` and `list` must see the subject; due jobs wait, promoted or not. */
   function expected(state: State): { counted?: string; listed?: string; found: string } {
     const in_ = (name: string) => ({ counted: name, listed: name, found: name })
     switch (state) {
@@ -22,9 +24,9 @@ onBothHosts("questions about a job in every state", (host) => {
       case "tombstone":
         return { ...in_("cancelled"), listed: "waiting cancelled" }
       case "due":
-        return { counted: "waiting", listed: "delayed", found: "delayed" }
+        return { ...in_("waiting"), found: "delayed" }
       case "damaged, due":
-        return { counted: "waiting", listed: "delayed", found: "damaged" }
+        return { ...in_("waiting"), found: "damaged" }
       case "damaged, waiting":
       case "damaged, ranked":
         return { ...in_("waiting"), found: "damaged" }
@@ -451,6 +453,89 @@ onBothHosts("scripts, one by one", (host) => {
     for (let from = 0; from < 8; from += 2)
       pages.push(...(await task.send(task.calls.list("waiting", from, 2))))
     expect(pages).toEqual(jobs.map(({ id }) => id))
+  })
+
+  test("jobs that are due are listed where they are counted, promoted or not", async () => {
+    const task = bench.task()
+    const at = { c: 0, d: 1, e: 1, f: 600_000 }
+    const jobs = Object.entries(at).map(([id, delay]) => ({ id, delay }))
+    await task.fresh(task.calls.enqueue(task.next(), [{ id: "b", priority: 1 }, ...jobs, { id: "a" }]))
+    await bench.pass(3)
+    const paged = async (state: string) => {
+      const ids: string[] = []
+      for (let from = 0; from < 8; from++) ids.push(...(await task.send(task.calls.list(state, from, 1))))
+      return ids
+    }
+    expect([await paged("waiting"), await paged("delayed")]).toEqual([["b", "c", "a", "d", "e"], ["f"]])
+    const { waiting, delayed } = await task.send(task.calls.count())
+    expect([waiting, delayed]).toEqual([5, 1])
+    await task.fresh(task.calls.cancel(task.next("c"), "c"))
+    expect(await paged("waiting")).toEqual(["b", "c", "a", "d", "e"])
+    await task.send(task.calls.upkeep(task.next("u")))
+    expect([await paged("waiting"), await paged("delayed")]).toEqual([["b", "c", "a", "d", "e"], ["f"]])
+  })
+
+  describe.each([
+    ["plain jobs", [{ id: "a" }, { id: "b", data: JSON.stringify("l".repeat(2000)) }], ["waiting", "wake"]],
+    ["jobs with options", [{ id: "a", named: true }, { id: "b" }], ["waiting", "priority", "wake"]],
+    ["a job with a priority", [{ id: "a", priority: 1 }], ["priority", "wake"]],
+    ["a delayed job", [{ id: "a", delay: 5000 }], ["delayed", "wake"]],
+  ] as const)("a dispatch of %s", (_what, jobs, needed) => {
+    test.each(needed)("is refused whole where `%s` is of a wrong type", async (name) => {
+      const task = bench.task()
+      await task.fresh(task.calls.enqueue(task.next(), [{ id: "before", priority: 1 }]))
+      await task.claim()
+      await spoiled(task, name, task.calls.enqueue(task.next(), jobs))
+      expect(await task.fresh(task.calls.enqueue(task.next(), jobs))).toMatchObject({
+        words: "s".repeat(jobs.length),
+      })
+    })
+  })
+
+  test.each(["waiting", "active", "events", "wake"] as const)(
+    "a launch is refused whole where `%s` is of a wrong type",
+    async (name) => {
+      const task = bench.task()
+      // What is left in `ranked` makes the launched job wait, and wake somebody.
+      if (name === "wake") {
+        await task.fresh(task.calls.enqueue(task.next("e"), [{ id: "gone", priority: 1 }]))
+        await task.fresh(task.calls.cancel(task.next("c"), "gone"))
+      }
+      const data = JSON.stringify("l".repeat(2000))
+      await spoiled(task, name, task.calls.launch(task.next(), { id: "a", data }))
+      const { record } = await task.fresh(task.calls.launch(task.next(), { id: "a", data }))
+      expect(record === undefined).toBe(name === "wake")
+    },
+  )
+
+  /** The call is refused while the key, which is not there otherwise, is of a wrong type; nothing of it is left then. */
+  async function spoiled(task: TaskBench, name: TaskKey, call: Call) {
+    await task.command("DEL", task.keys[name])
+    const before = await task.check()
+    await task.command("SET", task.keys[name], "spoilt")
+    const { script, keys, args } = call
+    await expect(bench.store.run(script.source, keys, args)).rejects.toThrow(/WRONGTYPE/)
+    await task.command("DEL", task.keys[name])
+    expect(await task.check()).toEqual(before)
+  }
+
+  test.runIf(host.name === "redis")("no command takes more than 1,000 records and data", async () => {
+    const task = bench.task()
+    const writes = async () =>
+      Number(/cmdstat_mset:calls=(\d+)/.exec(String(await task.command("INFO", "commandstats")))?.[1] ?? 0)
+    const data = JSON.stringify("l".repeat(1100))
+    for (const options of [{}, { priority: 1 }]) {
+      const before = await writes()
+      const jobs = Array.from({ length: 500 }, (_, i) => ({
+        id: `j${i}${options.priority}`,
+        data,
+        ...options,
+      }))
+      await task.fresh(task.calls.enqueue(task.next(), jobs))
+      // Those with a priority are written once more, with their orders.
+      expect((await writes()) - before).toBe(options.priority ? 3 : 2)
+    }
+    expect([task.state!.records.size, task.state!.datas.size]).toEqual([1000, 1000])
   })
 
   test("a claim takes no job where `active` is of a wrong type", async () => {
