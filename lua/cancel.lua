@@ -2,6 +2,7 @@
 -- @include queue
 -- @include events
 -- @include finish
+-- @lazy cancel_rare
 -- Cancels a job. Waiting and delayed ones end at once; of an active one the request is recorded and published, and its
 -- settlement becomes cancelled whatever it says. A waiting job of the list leaves its id there: taking it out of the
 -- middle would cost the list's length.
@@ -19,7 +20,7 @@ end
 
 local key = a.base .. "job:" .. a.id
 local text = redis.call("GET", key)
-local r = text and record_parse(text)
+local r = text and (record_parse(text) or cancel_rare().found(q, a, now))
 local word, state = "unknown", ""
 if not r then
   redis.call("ZREM", q.active, "")

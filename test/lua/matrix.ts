@@ -196,6 +196,12 @@ const others: readonly Row[] = [
         ...each(queued, `cancelled waiting -> ${keep === 0 ? "gone" : "cancelled"}`),
         ...each(postponed, `cancelled delayed -> ${keep === 0 ? "gone" : "cancelled"}`),
         ...each([...running, ...stopping, "granted again"], "requested active -> active"),
+        ...each(
+          ["damaged, waiting", "damaged, ranked"],
+          `cancelled waiting -> ${keep === 0 ? "gone" : "cancelled"}`,
+        ),
+        "damaged, due": `cancelled delayed -> ${keep === 0 ? "gone" : "cancelled"}`,
+        ...each(["damaged, active", "damaged, expired"], "requested active -> damaged in active"),
       },
       idle: { ...each(over, "finished"), ...each(["cancelled", "tombstone"], "cancelled") },
       otherwise: "unknown",
@@ -212,6 +218,8 @@ const others: readonly Row[] = [
     effects: {
       ...each([...queued, ...postponed], "cancelled, cancelled -> cancelled"),
       ...each([...running, ...stopping, "granted again"], "requested, requested -> active"),
+      ...each(["damaged, waiting", "damaged, ranked", "damaged, due"], "cancelled, cancelled -> cancelled"),
+      ...each(["damaged, active", "damaged, expired"], "requested, requested -> damaged in active"),
     },
     idle: {
       ...each(over, "finished, finished"),
