@@ -1,6 +1,8 @@
+-- @include time
 -- Lists ids of one collection, changing nothing, next ones first (ended jobs: newest first). `from`: how many to pass over.
--- Jobs are listed where they stand: one that is due is delayed here until it is promoted, and counts as waiting in `count`.
+-- As in `count`, jobs that are due wait, promoted or not: behind all others.
 -- Replies { id ... }.
+local now = server_time()
 local places
 local from, to = tonumber(a.from), tonumber(a.from) + tonumber(a.limit) - 1
 if a.state == "waiting" then
@@ -12,8 +14,14 @@ if a.state == "waiting" then
     local listed = redis.call("LRANGE", q.waiting, -(skip + rest), -(skip + 1))
     for i = #listed, 1, -1 do places[#places + 1] = listed[i] end
   end
+  local short = tonumber(a.limit) - #places
+  if short > 0 then
+    local skip = math.max(from - ranked - redis.call("LLEN", q.waiting), 0)
+    local due = redis.call("ZRANGE", q.delayed, "-inf", whole(now), "BYSCORE", "LIMIT", skip, short)
+    for _, place in ipairs(due) do places[#places + 1] = place end
+  end
 elseif a.state == "delayed" then
-  places = redis.call("ZRANGE", q.delayed, from, to)
+  places = redis.call("ZRANGE", q.delayed, "(" .. whole(now), "+inf", "BYSCORE", "LIMIT", from, a.limit)
 elseif a.state == "active" then
   places = redis.call("ZRANGE", q.active, from, to)
 else

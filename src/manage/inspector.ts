@@ -98,7 +98,7 @@ export class Inspector {
   active(options?: ListOptions): Promise<JobPage> {
     return this.list("active", options)
   }
-  /** Retrying jobs too, and those that have just fallen due, until upkeep moves them: `stats()` counts these as waiting. */
+  /** Retrying jobs too. Those that have fallen due wait, whether or not upkeep has moved them. */
   delayed(options?: ListOptions): Promise<JobPage> {
     return this.list("delayed", options)
   }

@@ -60,7 +60,7 @@ export function jobInfo(task: string, id: string, reply: FetchReply, codec: Code
   return {
     id,
     task,
-    state: publicState(record),
+    state: publicState(record, reply.at),
     data: codec.decode(record.data, `data ${of}`),
     ...outcome(record, reply, codec, of),
     ...(reply.progress === "" ? {} : { progress: JSON.parse(reply.progress) as Progress }),

@@ -133,7 +133,8 @@ function decodePast(entry: string): PastRun {
   }
 }
 
-/** `retrying` is a delayed job with a failed attempt. */
-export function publicState(record: JobRecord): JobState {
+/** `retrying` is a delayed job with a failed attempt; one that is due at `now` waits, whether or not it was moved. */
+export function publicState(record: JobRecord, now: number): JobState {
+  if (record.state === "delayed" && record.eligible <= now) return "waiting"
   return record.state === "delayed" && record.fails > 0 ? "retrying" : record.state
 }

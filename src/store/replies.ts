@@ -204,6 +204,7 @@ export function decodeCount(reply: Reply): CountReply {
 }
 
 export interface FetchReply {
+  readonly at: number
   /** Empty when there is no such job. */
   readonly record: string
   readonly result: string
@@ -212,8 +213,8 @@ export interface FetchReply {
 }
 
 export function decodeFetch(reply: Reply): FetchReply {
-  const [record, result, progress, ...logs] = reply as [string, string, string, ...string[]]
-  return { record, result, progress, logs }
+  const [at, record, result, progress, ...logs] = reply as [number, string, string, string, ...string[]]
+  return { at, record, result, progress, logs }
 }
 
 /** Where a stream ends. */
