@@ -97,6 +97,9 @@ export function* unfold(entry: Entry, timestamp: number): Generator<StreamEvent>
       case "x":
         yield event("cancelled", { reason: rest(line, 1) })
         break
+      default:
+        // Of a later version, perhaps: it counts, whatever it tells.
+        seq++
     }
   }
 }
