@@ -54,7 +54,7 @@ export class Launcher {
       const reply = await this.lane.call(scripts.launch, this.keys, args, [], patience)
       link.heard(reply.at)
       job.stored({ enqueued: true, at: reply.at })
-      begin(job, reply, seat)
+      this.begin(job, reply, seat)
     } catch (error) {
       const reason = dispatchError(error, 1, core)
       isUncertain = reason instanceof UnconfirmedError
@@ -67,15 +67,21 @@ export class Launcher {
     if (!isUncertain) return
     const question = { ...args, asking: 1, body: "" }
     await this.lane.repeat(scripts.launch, this.keys, question, []).then(
-      (reply) => begin(job, reply, seat),
+      (reply) => this.begin(job, reply, seat),
+      // The app was closed, or the store refuses the question: recovery finds the job.
       () => undefined,
     )
   }
-}
 
-function begin({ id, body }: Pending, reply: LaunchReply, seat: Seat): void {
-  const { record } = reply
-  if (record === undefined) return
-  const data = hasDataApart(record) ? body.slice(body.indexOf("\n") + 1) : undefined
-  seat.begin({ id, record, data }, reply)
+  /** Throws nothing: the job is stored, whatever becomes of its run here. */
+  private begin({ id, body }: Pending, reply: LaunchReply, seat: Seat): void {
+    const { record } = reply
+    if (record === undefined) return
+    const data = hasDataApart(record) ? body.slice(body.indexOf("\n") + 1) : undefined
+    try {
+      seat.begin({ id, record, data }, reply)
+    } catch (error) {
+      this.around.core.report(error, "script")
+    }
+  }
 }
