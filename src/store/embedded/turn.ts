@@ -1,5 +1,8 @@
-/** How many calls in a row may be answered without letting timers, sockets and signals have their turn. */
-const callsATurn = 64
+/**
+ * How many calls in a row may be answered without letting timers, sockets and signals have their turn. Workers settle and
+ * claim once a turn: with many more, whoever dispatches in a loop would keep them waiting.
+ */
+const callsATurn = 16
 
 let calls = 0
 let turn: Promise<void> | undefined
