@@ -44,7 +44,7 @@ else
   elseif redis.call("ZREM", q.priority, place) == 0 then
     redis.call("HINCRBY", q.stats, "tombs", 1)
   end
-  local log = events_begin(q, a.instance, a.maxlen, tonumber(known[2] or "0"))
+  local log = events_begin(q.events, a.instance, a.maxlen, tonumber(known[2] or "0"))
   r.state, r.finished, r.outcome = "x", whole(now), a.reason
   local bin = { gone = {}, expire = {} }
   if a.keepFailed == "0" then

@@ -24,7 +24,7 @@ if a.asking == "1" then
 end
 
 local body, data = newcomer_body(a.body)
-local log = events_begin(q, a.instance, a.maxlen, tonumber(known[5] or 0))
+local log = events_begin(q.events, a.instance, a.maxlen, tonumber(known[5] or 0))
 -- The first write is one that a full server refuses. An id in the list that had no record would be passed over by claims.
 local place = redis.call("LPUSH", q.waiting, a.id)
 local token, text, records = known[6] or "0", nil, {}

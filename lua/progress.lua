@@ -14,7 +14,7 @@ local members = {}
 for i = first, #ARGV, 4 do members[#members + 1] = ARGV[i] .. "\t" .. ARGV[i + 1] end
 local scores = redis.call("ZMSCORE", q.active, unpack(members))
 local words, writes = {}, {}
-local log = events_begin(q, a.instance, a.maxlen, tonumber(known[2] or "0"))
+local log = events_begin(q.events, a.instance, a.maxlen, tonumber(known[2] or "0"))
 for k = 1, #members do
   local at = first + (k - 1) * 4
   local id, value = ARGV[at], ARGV[at + 3]

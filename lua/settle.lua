@@ -30,7 +30,7 @@ settlement_leave(q, items, requests)
 if found then claim_take(q, found) end
 
 local bin = { gone = {}, expire = {} }
-local log = events_begin(q, a.instance, a.maxlen, tonumber(known[2] or 0))
+local log = events_begin(q.events, a.instance, a.maxlen, tonumber(known[2] or 0))
 local call = {
   now = now, time = whole(now), due = known[4] and tonumber(known[4]), inline = tonumber(a.inline), bin = bin, log = log,
   records = {}, kept = {}, reasons = {}, count = {}, completed = 0,

@@ -17,7 +17,7 @@ local function keep(q, a, known)
   redis.call("ZREM", q.active, "")
   local call = {
     now = now, time = whole(now), bin = { gone = {}, expire = {} }, records = {},
-    log = events_begin(q, a.instance, a.maxlen, tonumber(known[2] or "0")),
+    log = events_begin(q.events, a.instance, a.maxlen, tonumber(known[2] or "0")),
   }
   local stalled = recovery_write(q, a, lost, call)
   if due and due <= now then due = promotion_write(q, ready, call) end

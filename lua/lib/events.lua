@@ -8,13 +8,14 @@
 --   p id, value      f id, attempt, claim time, next attempt, message      s id, count, action      x id, reason
 local entry_bytes = 16384
 
-local function events_begin(q, instance, maxlen, seq)
-  return { q = q, instance = instance, maxlen = maxlen, seq = seq, first = seq + 1, bytes = 0, lines = {} }
+-- `stream`: its key.
+local function events_begin(stream, instance, maxlen, seq)
+  return { stream = stream, instance = instance, maxlen = maxlen, seq = seq, first = seq + 1, bytes = 0, lines = {} }
 end
 
 local function events_flush(log)
   if #log.lines == 0 then return end
-  redis.call("XADD", log.q.events, "MAXLEN", "~", log.maxlen, "*", "e",
+  redis.call("XADD", log.stream, "MAXLEN", "~", log.maxlen, "*", "e",
     whole(log.first) .. "," .. log.instance .. "\n" .. table.concat(log.lines, "\n"))
   log.lines = {}
   log.bytes = 0
