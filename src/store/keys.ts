@@ -39,8 +39,10 @@ export function taskKeys(prefix: string, task: string): TaskKeys {
   return { ...keys, task, base, channel: `${base}cancel` }
 }
 
-export function sharedKeys(prefix: string): Readonly<Record<SharedKey, string>> {
-  const entries = Object.entries(sharedKeyNames).map(([name, key]) => [name, root(prefix) + key])
+/** In a cluster they lie together too, under a tag that no task can have. */
+export function sharedKeys(prefix: string, cluster = false): Readonly<Record<SharedKey, string>> {
+  const base = root(prefix) + (cluster ? "{*}:" : "")
+  const entries = Object.entries(sharedKeyNames).map(([name, key]) => [name, base + key])
   return Object.fromEntries(entries) as Record<SharedKey, string>
 }
 

@@ -5,6 +5,7 @@ import type { Observers } from "../model/observers.ts"
 import { closedError } from "./failure.ts"
 import { type SharedKey, sharedKeys, type TaskKeys, taskKeys } from "./keys.ts"
 import type { Script } from "./script.ts"
+import { bySlot } from "./slots.ts"
 import type { Access, Adapter, ServerInfo, Store, StreamChunk } from "./store.ts"
 
 /** The version of what lies in the store: keys, records, entries. Another number is refused at start. */
@@ -43,7 +44,7 @@ export class Link {
   ) {
     const { access, listeners } = surroundings
     this.clock = adapter.clock
-    this.shared = sharedKeys(adapter.prefix)
+    this.shared = sharedKeys(adapter.prefix, adapter.slotOf !== undefined)
     const heard: LinkListeners = {
       lost: (error) => {
         this.away = true
@@ -66,6 +67,11 @@ export class Link {
       this.known.set(task, keys)
     }
     return keys
+  }
+
+  /** Puts tasks together that one call may speak for: all of them, or in a cluster those of one slot. */
+  callable<T>(items: readonly T[], taskOf: (item: T) => string): T[][] {
+    return bySlot(items, this.adapter.slotOf, (item) => this.keys(taskOf(item)).base)
   }
 
   async connect(): Promise<void> {
@@ -116,7 +122,7 @@ export class Link {
     return this.observed("read", true, () => this.store.readStreams(positions, blockMs, count))
   }
 
-  waitForWork(keys: readonly string[], blockMs: number): Promise<string | undefined> {
+  waitForWork(keys: readonly string[], blockMs: number): Promise<readonly string[]> {
     return this.observed("wait", true, () => this.store.waitForWork(keys, blockMs))
   }
 

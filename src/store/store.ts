@@ -45,8 +45,8 @@ export interface Store {
   run(script: ScriptSource, keys: readonly string[], args: readonly (string | number)[]): Promise<Reply>
   /** Waits at most `blockMs` for entries after the given positions; an empty array when there were none or the wait was interrupted. */
   readStreams(positions: ReadonlyMap<string, string>, blockMs: number, count: number): Promise<StreamChunk[]>
-  /** Waits at most `blockMs` for a wake marker on one of the sorted sets, takes it, and names the key; undefined when there was none or the wait was interrupted. */
-  waitForWork(keys: readonly string[], blockMs: number): Promise<string | undefined>
+  /** Waits at most `blockMs` for wake markers on the sorted sets, takes them, and names their keys; none when there were none or the wait was interrupted. */
+  waitForWork(keys: readonly string[], blockMs: number): Promise<readonly string[]>
   /** Makes a `readStreams` that is under way, or the next one, return early. */
   interruptRead(): void
   /** Makes a `waitForWork` that is under way, or the next one, return early. */
@@ -68,6 +68,8 @@ export interface Adapter {
   /** Namespace before every key, without a trailing colon; empty for none. */
   readonly prefix: string
   readonly clock: Clock
+  /** In a cluster: the slot of a key. Keys of one call must share it. */
+  readonly slotOf?: (key: string) => number
   /** Opens no connection yet; `connect()` does. `instance` names the app's process in keys of its own. */
   open(instance: string, listeners: StoreListeners, access?: Access): Store
 }

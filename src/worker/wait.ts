@@ -57,9 +57,9 @@ export class WorkWait {
       }
       try {
         const keys = [...this.waitingFor].map((slots) => slots.keys.wake)
-        const key = await this.link.waitForWork(keys, blockMs)
+        const found = await this.link.waitForWork(keys, blockMs)
         failures = 0
-        if (key !== undefined) this.found(key)
+        for (const key of found) this.found(key)
       } catch (error) {
         if (this.stopped) break
         if (isRefused(error)) await this.sortOut()
@@ -86,8 +86,7 @@ export class WorkWait {
     const keys = [...this.waitingFor].map((slots) => slots.keys.wake)
     try {
       await this.sick.sort(keys, async (key) => {
-        const found = await this.link.waitForWork([key], 1)
-        if (found !== undefined) this.found(found)
+        for (const found of await this.link.waitForWork([key], 1)) this.found(found)
       })
     } catch {
       // The connection failed meanwhile; the loop tries again.

@@ -24,7 +24,7 @@ const textField = "e"
 export class EmbeddedStore implements Store {
   private state: "new" | "open" | "closed" = "new"
   private readonly reads = new Interruptible<StreamChunk[]>()
-  private readonly works = new Interruptible<string | undefined>()
+  private readonly works = new Interruptible<readonly string[]>()
   private readonly deliver = (channel: Bytes, text: Bytes) =>
     this.listeners.message(fromBytes(channel), fromBytes(text))
 
@@ -69,12 +69,12 @@ export class EmbeddedStore implements Store {
     return this.reads.wait(() => this.engine.waits.begin(keys, blockMs, read, []), [])
   }
 
-  async waitForWork(keys: readonly string[], blockMs: number): Promise<string | undefined> {
+  async waitForWork(keys: readonly string[], blockMs: number): Promise<readonly string[]> {
     this.requireOpen()
-    const take = (key: Bytes) => (this.takeMarker(key) ? fromBytes(key) : undefined)
+    const take = (key: Bytes) => (this.takeMarker(key) ? [fromBytes(key)] : undefined)
     return this.works.wait(
-      () => this.engine.waits.begin<string | undefined>(keys.map(toBytes), blockMs, take, undefined),
-      undefined,
+      () => this.engine.waits.begin<readonly string[]>(keys.map(toBytes), blockMs, take, []),
+      [],
     )
   }
 

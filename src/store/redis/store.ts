@@ -2,18 +2,16 @@ import { sleep, systemClock } from "../../model/clock.ts"
 import { ConnectionError, TaskoraError } from "../../model/errors.ts"
 import type { Access, Reply, ScriptSource, ServerInfo, Store, StoreListeners, StreamChunk } from "../store.ts"
 import { Connection } from "./connection.ts"
-import { ReplyError } from "./failures.ts"
 import { checkServer } from "./fitness.ts"
 import { Interrupt } from "./interrupt.ts"
 import type { Ending, Probe } from "./link.ts"
 import { StreamReading } from "./reading.ts"
+import { answerMs, ScriptCalls } from "./script-calls.ts"
 import { Subscriptions } from "./subscriptions.ts"
 import { placeText, type Target } from "./target.ts"
 import { WorkWaiting } from "./waiting.ts"
 
 const connectMs = 4_800
-/** With the second that a silent socket is given, an unanswered call is noticed within five. */
-const answerMs = 4_000
 const controlKeyMs = 60_000
 const farewellMs = 250
 
@@ -38,14 +36,11 @@ export class RedisStore implements Store {
   readonly #interruptWait: Interrupt
   readonly #readKey: string
   readonly #waitKey: string
-  /** The commands that run scripts. With those of a reader, the server refuses a script that would write. */
-  readonly #evaluate: { readonly sha: string; readonly text: string }
+  readonly #scripts: ScriptCalls
   #server: Pick<ServerInfo, "product" | "version"> | undefined
   #connecting: Promise<void> | undefined
   #closing: Promise<void> | undefined
   #poked = false
-  /** Scripts whose text is on its way to the server, by sha. */
-  readonly #loading = new Map<string, Promise<void>>()
 
   constructor(options: RedisStoreOptions, listeners: StoreListeners) {
     this.#options = options
@@ -53,8 +48,6 @@ export class RedisStore implements Store {
     const { target, access } = options
     const control = `${options.base}control:${options.instance}`
     const probe: Probe = [access === "read" ? "get" : "del", `${control}:probe`]
-    this.#evaluate =
-      access === "read" ? { sha: "evalsha_ro", text: "eval_ro" } : { sha: "evalsha", text: "eval" }
     this.#readKey = `${control}:read`
     this.#waitKey = `${control}:wait`
     this.#commands = new Connection(target, {
@@ -63,6 +56,7 @@ export class RedisStore implements Store {
       up: () => this.#server && listeners.back(),
       lost: (ending) => this.#lost(ending),
     })
+    this.#scripts = new ScriptCalls(this.#commands, { readOnly: access === "read" })
     this.#blocking = new Connection(target, { role: "blocking", probe })
     this.#reader = new Connection(target, { role: "reader", probe })
     this.#subscriptions = new Subscriptions(target, {
@@ -101,41 +95,8 @@ export class RedisStore implements Store {
     }
   }
 
-  async run(
-    script: ScriptSource,
-    keys: readonly string[],
-    args: readonly (string | number)[],
-  ): Promise<Reply> {
-    const rest = [keys.length, ...keys, ...args]
-    const what = `script "${script.name}"`
-    const call = () => this.#commands.send(this.#evaluate.sha, [script.sha, ...rest], answerMs, what)
-    try {
-      return await call()
-    } catch (error) {
-      if (!isUnknownScript(error)) throw error
-    }
-    // One call brings the text; those that found the script missing at the same time wait for it.
-    const loading = this.#loading.get(script.sha)
-    if (loading) {
-      await loading
-      try {
-        return await call()
-      } catch (error) {
-        if (!isUnknownScript(error)) throw error
-      }
-    }
-    const loaded = this.#commands.send(this.#evaluate.text, [script.text, ...rest], answerMs, what)
-    // Whether it worked is for the caller to see; the others only wait for its end.
-    const ended = loaded.then(
-      () => {},
-      () => {},
-    )
-    this.#loading.set(script.sha, ended)
-    try {
-      return await loaded
-    } finally {
-      if (this.#loading.get(script.sha) === ended) this.#loading.delete(script.sha)
-    }
+  run(script: ScriptSource, keys: readonly string[], args: readonly (string | number)[]): Promise<Reply> {
+    return this.#scripts.run(script, keys, args)
   }
 
   readStreams(
@@ -146,7 +107,7 @@ export class RedisStore implements Store {
     return this.#reading.read(positions, blockMs, count)
   }
 
-  waitForWork(keys: readonly string[], blockMs: number): Promise<string | undefined> {
+  waitForWork(keys: readonly string[], blockMs: number): Promise<readonly string[]> {
     return this.#waiting.wait(keys, blockMs)
   }
 
@@ -222,8 +183,4 @@ export class RedisStore implements Store {
       return new ConnectionError(`Redis at ${this.#place} refused the connection: ${message}`, { refused })
     return new ConnectionError(`cannot reach Redis at ${this.#place}: ${message}`)
   }
-}
-
-function isUnknownScript(error: unknown): boolean {
-  return error instanceof ReplyError && error.code === "NOSCRIPT"
 }

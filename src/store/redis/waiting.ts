@@ -13,7 +13,7 @@ export class WorkWaiting {
     private readonly control: { readonly key: string; readonly interrupt: Interrupt },
   ) {}
 
-  async wait(keys: readonly string[], blockMs: number): Promise<string | undefined> {
+  async wait(keys: readonly string[], blockMs: number): Promise<readonly string[]> {
     await this.connection.opened()
     const { key, interrupt } = this.control
     const blockFor = Math.max(1, Math.ceil(blockMs))
@@ -22,9 +22,9 @@ export class WorkWaiting {
       return this.connection.send("bzpopmin", args, blockFor + blockingGraceMs)
     })
     const served = (reply as [key: string, member: string, score: string] | null | undefined)?.[0]
-    if (served === undefined || served === key) return undefined
+    if (served === undefined || served === key) return []
     this.#servedAt.set(served, ++this.#calls)
-    return served
+    return [served]
   }
 
   /** The server serves the first key that has a marker, for ever: the order is what makes it fair. */

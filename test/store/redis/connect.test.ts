@@ -168,7 +168,7 @@ describe.skipIf(!redisAvailable())("connecting to Redis", () => {
     await until(async () => String(await raw.info("clients")).includes("blocked_clients:2"))
     store.interruptWait()
     store.interruptRead()
-    expect([await wait, await read]).toEqual([undefined, []])
+    expect([await wait, await read]).toEqual([[], []])
     await store.subscribe([`${prefix}:taskora:c`])
     expect(await failureOf(store.run(write, ["other"], []))).toMatchObject({
       fate: "refused",

@@ -86,7 +86,9 @@ describe.skipIf(!redisAvailable())("the store on a bad network", () => {
 
     const raw = rawClient(own.url)
     await raw.zadd(wake, 0, "w")
-    await until(async () => (await store.waitForWork([wake], 1).catch(() => undefined)) === wake)
+    await until(async () =>
+      (await store.waitForWork([wake], 1).catch(() => [] as readonly string[])).includes(wake),
+    )
     await until(async () => {
       await raw.publish("news", "again")
       return heard.messages.length > 0
@@ -140,7 +142,7 @@ describe.skipIf(!redisAvailable())("the store on a bad network", () => {
     proxy.swallowed.clear()
     await until(() => heard.back === 1)
     expect(await store.run(increment, [key], [])).toBe(2)
-    await until(async () => (await store.waitForWork([], 1).catch(() => "no")) === undefined)
+    await until(async () => Array.isArray(await store.waitForWork([], 1).catch(() => "no")))
   }, 30_000)
 
   it("takes an answer that is slow to arrive for an answer", async () => {
@@ -170,6 +172,6 @@ describe.skipIf(!redisAvailable())("the store on a bad network", () => {
     await pause(800)
     const until = performance.now() + 3_000
     while (performance.now() < until);
-    expect(await waiting).toBeUndefined()
+    expect(await waiting).toEqual([])
   }, 60_000)
 })
