@@ -1,1 +1,1 @@
-export { type RedisAdapterOptions, redisAdapter } from "./store/redis/adapter.ts"
+export { type RedisAdapterOptions, type RedisClusterOptions, redisAdapter } from "./store/redis/adapter.ts"

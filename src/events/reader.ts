@@ -209,14 +209,22 @@ export class Reader {
     const to = all ? positions.length : from + checkedPerCall
     this.checkFrom = to
     for (let at = from; at < Math.min(to, positions.length); at += checkedPerCall) {
-      const some = positions.slice(at, at + checkedPerCall)
-      const before = some.map(({ id }) => id)
-      const ends = await this.ends(some.map(({ task }) => task))
-      some.forEach((position, i) => {
-        if (position.id === before[i] && compareIds(ends[i]!.id, position.id) < 0)
-          this.goBack(position, ends[i]!)
-      })
+      const groups = this.core.link.callable(positions.slice(at, at + checkedPerCall), ({ task }) => task)
+      const checks = await Promise.allSettled(groups.map((group) => this.checkGroup(group)))
+      const failed = checks.filter((check) => check.status === "rejected")
+      // Of a node of a cluster that is away, nothing is known until it is back; the others are read meanwhile.
+      const worst = failed.find(({ reason }) => isRefused(reason)) ?? failed[0]
+      if (worst && (failed.length === checks.length || isRefused(worst.reason))) throw worst.reason
     }
+  }
+
+  private async checkGroup(positions: readonly Position[]): Promise<void> {
+    const before = positions.map(({ id }) => id)
+    const ends = await this.ends(positions.map(({ task }) => task))
+    positions.forEach((position, i) => {
+      if (position.id === before[i] && compareIds(ends[i]!.id, position.id) < 0)
+        this.goBack(position, ends[i]!)
+    })
   }
 
   private goBack(position: Position, { id, seq, epoch }: StreamEnd): void {

@@ -73,10 +73,14 @@ export class QueueRead {
     return snapshot
   }
 
-  /** A task whose keys somebody spoilt is left out, and hides no other. Its own workers tell of it. */
+  /**
+   * A task whose keys somebody spoilt is left out, and hides no other; its own workers tell of it. So is, in a cluster, one
+   * whose node is away.
+   */
   private count(task: string): Promise<CountReply | StoreError> {
     return countTask(this.core, task).catch((error: unknown) => {
-      if (error instanceof StoreError && error.fate === "refused") return error
+      if (error instanceof StoreError && (error.fate === "refused" || this.core.link.adapter.slotOf))
+        return error
       throw error
     })
   }

@@ -1,4 +1,4 @@
-import type { Timer } from "../model/clock.ts"
+import { type Timer, within } from "../model/clock.ts"
 import type { Core } from "../store/core.ts"
 import type { Stale, TaskUpkeep } from "../store/replies.ts"
 import { scripts } from "../store/scripts.ts"
@@ -19,7 +19,8 @@ export class Upkeep {
   private timer: Timer | undefined
   private readonly dueTimers = new Map<Slots, { readonly timer: Timer; readonly at: number }>()
   private disposed = false
-  private turn: Promise<void> = Promise.resolve()
+  /** The last turn of what one call may speak for, by the slot in a cluster: no node waits for another that is away. */
+  private readonly turns = new Map<number, Promise<void>>()
 
   constructor(
     private readonly core: Core,
@@ -32,7 +33,7 @@ export class Upkeep {
     const every = Math.max(shortestEveryMs, Math.min(longestEveryMs, ...leases.map((ms) => ms / 2)))
     this.core.link.clock.clearTimeout(this.timer)
     this.timer = this.core.link.clock.setTimeout(
-      () => void this.keep([...this.slots]).finally(() => this.start()),
+      () => void this.keepIdle().finally(() => this.start()),
       every * (0.9 + Math.random() * 0.1),
     )
   }
@@ -60,16 +61,43 @@ export class Upkeep {
     this.core.link.clock.clearTimeout(this.timer)
     for (const { timer } of this.dueTimers.values()) this.core.link.clock.clearTimeout(timer)
     this.dueTimers.clear()
-    return this.turn
+    return Promise.all(this.turns.values()).then(() => {})
   }
 
   /** One turn over these tasks, after the turn that is under way; repeated while batches are full. */
-  keep(tasks: readonly Slots[]): Promise<void> {
-    this.turn = this.turn
-      .then(() => this.keepAll(tasks))
+  async keep(tasks: readonly Slots[]): Promise<void> {
+    await Promise.all(this.groups(tasks).map((group) => this.keepNext(group)))
+  }
+
+  /** One turn over all tasks but those whose last turn has not ended, which is waited for no longer than the next one. */
+  private async keepIdle(): Promise<void> {
+    const idle = this.groups([...this.slots]).filter((group) => !this.turns.has(this.slotOf(group)))
+    const { clock } = this.core.link
+    await within(clock, Promise.all(idle.map((group) => this.keepNext(group))), {
+      ms: longestEveryMs,
+      late: () => [],
+    })
+  }
+
+  private keepNext(group: readonly Slots[]): Promise<void> {
+    const slot = this.slotOf(group)
+    const turn = (this.turns.get(slot) ?? Promise.resolve())
+      .then(() => this.keepAll(group))
       // The next turn must come, whatever became of this one.
       .catch((error: unknown) => this.core.report(error, "script"))
-    return this.turn
+      .finally(() => {
+        if (this.turns.get(slot) === turn) this.turns.delete(slot)
+      })
+    this.turns.set(slot, turn)
+    return turn
+  }
+
+  private groups(tasks: readonly Slots[]): Slots[][] {
+    return this.core.link.callable(tasks, (slots) => slots.definition.name)
+  }
+
+  private slotOf([slots]: readonly Slots[]): number {
+    return slots ? (this.core.link.adapter.slotOf?.(slots.keys.base) ?? 0) : 0
   }
 
   private async keepAll(tasks: readonly Slots[]): Promise<void> {

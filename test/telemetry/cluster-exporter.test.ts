@@ -309,7 +309,7 @@ describe.skipIf(!redisAvailable())("Redis and its exporter", () => {
   })
 
   test("needs each of these permissions", async () => {
-    const names = sampleCalls("read", "k", "c").map(([name]) => name!.toLowerCase())
+    const names = sampleCalls({ access: "read" }, "k", "c").map(([name]) => name!.toLowerCase())
     for (const name of names) {
       await admin.call("ACL", "SETUSER", "short", "reset", "on", `>${secret}`, "%R~*", "+@all", `-${name}`)
       const exporter = exporting({ adapter: redisAdapter(asUser("short"), { prefix: anyPrefix() }) })

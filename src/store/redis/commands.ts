@@ -1,4 +1,5 @@
 import type { Access } from "../store.ts"
+import { editionCommands } from "./cluster/edition.ts"
 
 /**
  * Every command that Taskora sends or its scripts call, with arguments that stand where the real ones do: `k` a key,
@@ -14,6 +15,19 @@ const clientCommands = [
   "ZADD k 1 m",
   "PEXPIRE k 1",
   "DEL k",
+]
+
+/** What is sent to the nodes of a cluster, instead of what waits on keys there. */
+const nodeCommands = [
+  "EVALSHA s 1 k",
+  "EVAL s 1 k",
+  "XREAD STREAMS k 0",
+  "ZPOPMIN k",
+  "SSUBSCRIBE c",
+  "SUNSUBSCRIBE c",
+  "DEL k",
+  "CLUSTER SLOTS",
+  "ASKING",
 ]
 
 /** What a store that only reads sends instead. */
@@ -71,19 +85,40 @@ export const scriptCommands = [
   "ZSCORE k m",
 ]
 
-const calls: Readonly<Record<Access, readonly (readonly string[])[]>> = {
-  all: [...clientCommands, ...scriptCommands].map((line) => line.split(" ")),
-  read: [...readerCommands, ...questionCommands].map((line) => line.split(" ")),
+/** Who asks, and of what: a single server, or the nodes of a cluster. */
+export interface Asking {
+  readonly access: Access
+  readonly cluster?: boolean
+}
+
+function calls({ access, cluster }: Asking): string[][] {
+  const lines =
+    access === "read"
+      ? [...readerCommands, ...questionCommands, ...(cluster ? ["EXISTS k", "CLUSTER SLOTS", "ASKING"] : [])]
+      : cluster
+        ? [
+            ...nodeCommands,
+            ...scriptCommands.filter((line) => !line.startsWith("PUBLISH")),
+            ...editionCommands,
+          ]
+        : [...clientCommands, ...scriptCommands]
+  return lines.map((line) => line.split(" "))
 }
 
 /** The names of those that touch keys. */
-export function keyCommands(access: Access): string[] {
-  return [...new Set(calls[access].filter((words) => words.includes("k")).map(([name]) => name!))]
+export function keyCommands(asking: Asking): string[] {
+  return [
+    ...new Set(
+      calls(asking)
+        .filter((words) => words.includes("k"))
+        .map(([name]) => name!),
+    ),
+  ]
 }
 
 /** Each command once, its name first, with the key and the channel in place. */
-export function sampleCalls(access: Access, key: string, channel: string): string[][] {
-  const byName = new Map(calls[access].map((words) => [words[0]!, words]))
+export function sampleCalls(asking: Asking, key: string, channel: string): string[][] {
+  const byName = new Map(calls(asking).map((words) => [words[0]!, words]))
   return [...byName.values()].map((words) =>
     words.map((word) => (word === "k" ? key : word === "c" ? channel : word)),
   )

@@ -13,6 +13,8 @@ export interface ConnectionOptions {
   /** A connection that was up has ended; called once until it is up again. */
   lost?(ending: Ending): void
   message?(channel: string, text: string): void
+  /** The server has ended subscriptions, for their slot is no longer its own. */
+  slotLeft?(): void
 }
 
 interface Waiter {
@@ -111,6 +113,7 @@ export class Connection {
         up: () => this.#up(),
         ended: (ending) => this.#ended(link, ending),
         message: (channel, text) => this.#options.message?.(channel, text),
+        slotLeft: () => this.#options.slotLeft?.(),
       })
       this.#link = link
     } catch (error) {

@@ -17,6 +17,10 @@ const unavailable = new Set([
 /** Answers after which this connection is of no use: its server was demoted, or no longer knows who we are. */
 const connectionLost = new Set(["READONLY", "UNBLOCKED", "NOAUTH"])
 
+/** What a script's own command says in a cluster where the script's slot is being moved, or not served at all. */
+const notInCluster =
+  /Script attempted to (access a non local key|execute a (write )?command while the cluster is down)/
+
 /** An error that the server answered with. `code` is its first word: `NOSCRIPT`, `OOM`, `ERR` ... */
 export class ReplyError extends StoreError {
   constructor(
@@ -38,7 +42,8 @@ export function classify(error: unknown, what: string): StoreError {
   const text = describe(error).replace(/^ERR (?=The user executing the script)/, "NOPERM ")
   if (isReply(error)) {
     const code = /^[A-Z]+\b/.exec(text)?.[0] ?? "ERR"
-    return new ReplyError(`${what}: ${text}`, unavailable.has(code) ? "unavailable" : "refused", code)
+    const passing = unavailable.has(code) || notInCluster.test(text)
+    return new ReplyError(`${what}: ${text}`, passing ? "unavailable" : "refused", code)
   }
   if (text.startsWith("Stream isn't writeable"))
     return new StoreError(`${what} was not sent: ${text}`, "unsent")

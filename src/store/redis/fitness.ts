@@ -20,6 +20,7 @@ return missing`
 export interface Wanted {
   readonly base: string
   readonly access: Access
+  readonly cluster?: boolean
 }
 
 /**
@@ -31,7 +32,7 @@ export async function checkServer(
   wanted: Wanted,
 ): Promise<Pick<ServerInfo, "product" | "version">> {
   try {
-    const server = await readVersion(send)
+    const server = await readVersion(send, wanted)
     await checkPermissions(send, wanted)
     // Who only reads loses nothing by it, and those who write are told.
     if (wanted.access === "all") await checkEviction(send)
@@ -43,10 +44,17 @@ export async function checkServer(
   }
 }
 
-async function readVersion(send: Send): Promise<Pick<ServerInfo, "product" | "version">> {
+async function readVersion(
+  send: Send,
+  { cluster = false }: Wanted,
+): Promise<Pick<ServerInfo, "product" | "version">> {
   const info = await ask(send, "server")
-  if ((field(info, "redis_mode") ?? field(info, "server_mode")) === "cluster") {
-    throw new TaskoraError("this server is part of a cluster; clusters are not supported yet", "CONNECTION")
+  const mode = field(info, "redis_mode") ?? field(info, "server_mode")
+  if (mode === "cluster" && !cluster) {
+    throw new TaskoraError(
+      'this server is part of a cluster; name some of its nodes: redisAdapter({ nodes: ["redis://..."] })',
+      "CONNECTION",
+    )
   }
   const valkey = field(info, "valkey_version")
   if (valkey !== undefined) return { product: "valkey", version: valkey }
@@ -57,11 +65,11 @@ async function readVersion(send: Send): Promise<Pick<ServerInfo, "product" | "ve
 
 async function checkPermissions(send: Send, wanted: Wanted): Promise<void> {
   const sample = `${wanted.base}control:permissions`
-  const missing = await findMissing(send, sampleCalls(wanted.access, sample, sample), wanted)
+  const missing = await findMissing(send, sampleCalls(wanted, sample, sample), wanted)
   if (missing === "old") throw tooOld("before 7")
   // It is EVAL that asks, so what EVAL lacks can only be its key: all keys are missing, not the commands on them.
   if (missing.includes(asking[wanted.access][0])) {
-    const onKeys = keyCommands(wanted.access)
+    const onKeys = keyCommands(wanted)
     throw lacking(
       missing.filter((name) => !onKeys.includes(name)),
       wanted,

@@ -24,6 +24,8 @@ export interface LinkListeners {
   /** Called once, for whatever reason, also when it was never up. */
   ended(ending: Ending): void
   message(channel: string, text: string): void
+  /** The server has ended subscriptions, for their slot is no longer its own. */
+  slotLeft(): void
 }
 
 interface Call {
@@ -58,6 +60,8 @@ export class Link {
     client.on("ready", () => void this.#probe())
     client.on("end", () => this.end({ message: this.#lastError ?? "the connection was closed" }))
     client.on("message", (channel, text) => on.message(channel, text))
+    client.on("smessage", (channel, text) => on.message(channel, text))
+    client.on("moved", () => on.slotLeft())
     this.#limitOpening()
     client.connect().catch((error: unknown) => {
       // Reported by "end" too, but for what keeps ioredis from trying at all.

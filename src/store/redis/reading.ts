@@ -30,7 +30,7 @@ export class StreamReading {
   }
 }
 
-function chunks(reply: Reply): StreamChunk[] {
+export function chunks(reply: Reply): StreamChunk[] {
   return (reply as unknown as StreamReply).map(([key, entries]) => ({
     key,
     // An entry that somebody else wrote has no "e" in its place: what it holds is unreadable, where it stands is known.

@@ -9,6 +9,7 @@ import { StreamReading } from "./reading.ts"
 import { answerMs, ScriptCalls } from "./script-calls.ts"
 import { Subscriptions } from "./subscriptions.ts"
 import { placeText, type Target } from "./target.ts"
+import { unreachable } from "./unreachable.ts"
 import { WorkWaiting } from "./waiting.ts"
 
 const connectMs = 4_800
@@ -172,15 +173,8 @@ export class RedisStore implements Store {
     return placeText(this.#options.target)
   }
 
-  #unreachable({ message, code, refused }: Ending): Error {
+  #unreachable(ending: Ending): Error {
     if (this.#closing) return new TaskoraError("the store has been closed", "CLOSED")
-    if (code === "WRONGPASS" || code === "NOAUTH") {
-      return new ConnectionError(`Redis at ${this.#place} refused the user or password: ${message}`, {
-        refused: true,
-      })
-    }
-    if (refused)
-      return new ConnectionError(`Redis at ${this.#place} refused the connection: ${message}`, { refused })
-    return new ConnectionError(`cannot reach Redis at ${this.#place}: ${message}`)
+    return unreachable(ending, this.#place)
   }
 }

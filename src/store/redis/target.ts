@@ -1,4 +1,4 @@
-import type { Redis, RedisOptions } from "ioredis"
+import type { Cluster, Redis, RedisOptions } from "ioredis"
 import { show } from "../../model/duration.ts"
 import { TaskoraError } from "../../model/errors.ts"
 import { parseUrl } from "./url.ts"
@@ -9,6 +9,22 @@ export interface Target {
   readonly port: number | undefined
   /** A client that has not connected yet. `role` shows in `CLIENT LIST`. */
   client(role: string): Promise<Redis>
+}
+
+export interface Place {
+  readonly host: string
+  readonly port: number
+}
+
+/** A cluster: where to ask for its map, and how to reach the nodes that the map names. */
+export interface ClusterTarget {
+  readonly seeds: readonly [Place, ...Place[]]
+  /** Of the first seed. */
+  readonly address: string
+  readonly port: number
+  /** Where a node is for us that others know by this place. */
+  reach(place: Place): Place
+  node(place: Place): Target
 }
 
 /** How long one attempt at a connection may take: socket, TLS, handshake and a first answer. */
@@ -52,7 +68,6 @@ export function resolveTarget(from: unknown): Target {
   if (typeof from !== "object" || from === null) {
     throw invalid(`expected a URL, ioredis options or an ioredis client, not ${show(from)}`)
   }
-  if (isCluster(from)) throw invalid("clusters are not supported yet; give the URL of a single server")
   return isClient(from) ? clientTarget(from) : optionsTarget(from as RedisOptions)
 }
 
@@ -68,7 +83,7 @@ function clientTarget(given: Redis): Target {
   }
 }
 
-function optionsTarget(options: RedisOptions): Target {
+export function optionsTarget(options: RedisOptions): Target {
   refuseKeyPrefix(options)
   const { port } = options
   if (port !== undefined && !(Number.isInteger(Number(port)) && Number(port) > 0 && Number(port) < 65_536)) {
@@ -83,7 +98,7 @@ function optionsTarget(options: RedisOptions): Target {
   }
 }
 
-function refuseKeyPrefix({ keyPrefix }: RedisOptions): void {
+export function refuseKeyPrefix({ keyPrefix }: RedisOptions): void {
   if (!keyPrefix) return
   throw invalid(
     `keyPrefix ${show(keyPrefix)} cannot be used: scripts name keys that ioredis does not see; ` +
@@ -118,10 +133,10 @@ function isClient(value: object): value is Redis {
   return "duplicate" in value && typeof value.duplicate === "function" && "options" in value
 }
 
-function isCluster(value: object): boolean {
-  return "isCluster" in value && value.isCluster === true
+export function isCluster(value: unknown): value is Cluster {
+  return typeof value === "object" && value !== null && "isCluster" in value && value.isCluster === true
 }
 
-function invalid(message: string): TaskoraError {
+export function invalid(message: string): TaskoraError {
   return new TaskoraError(`redisAdapter: ${message}`, "INVALID")
 }
