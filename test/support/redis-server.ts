@@ -12,11 +12,15 @@ export interface RedisServer {
   stop(): Promise<void>
   /** Kills the process and starts an empty one on the same port. */
   restart(): Promise<void>
+  /** Kills the process and keeps its files. */
+  kill(): Promise<void>
 }
 
 export interface RedisServerOptions {
   /** More words for redis-server's command line. */
   readonly args?: readonly string[]
+  /** Another program than redis-server, from the same command line. */
+  readonly binary?: string
 }
 
 const binary = "redis-server"
@@ -55,6 +59,7 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Redi
       await kill(child)
       await rm(directory, { recursive: true, force: true })
     },
+    kill: () => kill(child),
     async restart() {
       await kill(child)
       child = await launch(port, directory, options)
@@ -117,7 +122,7 @@ function answers(port: number): Promise<boolean> {
   })
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer()
   server.listen(0, "127.0.0.1")
   await once(server, "listening")

@@ -1,4 +1,3 @@
-import { systemClock } from "../../../model/clock.ts"
 import { ConnectionError, TaskoraError } from "../../../model/errors.ts"
 import { slotOf } from "../../slots.ts"
 import {
@@ -12,25 +11,19 @@ import {
 } from "../../store.ts"
 import { checkServer } from "../fitness.ts"
 import type { Ending, Probe } from "../link.ts"
-import { chunks } from "../reading.ts"
 import { answerMs } from "../script-calls.ts"
 import type { RedisStoreOptions } from "../store.ts"
 import { type ClusterTarget, placeText } from "../target.ts"
 import { unreachable } from "../unreachable.ts"
 import { clusterEdition } from "./edition.ts"
+import { ClusterReading, ClusterWaiting } from "./looking.ts"
 import type { ClusterNode } from "./node.ts"
 import { redirectOf } from "./redirect.ts"
 import { ShardedSubscriptions } from "./subscriptions.ts"
 import { Topology } from "./topology.ts"
-import { Watch } from "./watch.ts"
 
 const connectMs = 4_800
 const redirectsMost = 5
-/** A key that could not be looked at is looked at again after so long. */
-const lookAgainMs = 100
-/** How long a stream that nobody reads any more stays subscribed to: whoever waits for results comes and goes. */
-const keepMs = 60_000
-
 export interface ClusterStoreOptions extends Omit<RedisStoreOptions, "target"> {
   readonly target: ClusterTarget
 }
@@ -41,16 +34,13 @@ export class ClusterStore implements Store {
   readonly #listeners: StoreListeners
   readonly #topology: Topology
   readonly #subscriptions: ShardedSubscriptions
-  readonly #reading: Watch<StreamChunk>
-  readonly #waiting: Watch<string>
-  #positions: ReadonlyMap<string, string> = new Map()
-  #count = 0
+  readonly #reading: ClusterReading
+  readonly #waiting: ClusterWaiting
   #server: Pick<ServerInfo, "product" | "version"> | undefined
   #connecting: Promise<void> | undefined
   #closing: Promise<void> | undefined
+  /** Some node is away. */
   #out = false
-  /** When a channel of a key that is no longer watched was last wanted. */
-  readonly #unwatched = new Map<string, number>()
 
   constructor(options: ClusterStoreOptions, listeners: StoreListeners) {
     this.#options = options
@@ -61,11 +51,11 @@ export class ClusterStore implements Store {
       probe,
       readOnly: options.access === "read",
       on: {
-        up: () => this.#waiting.ringAll(),
+        up: () => this.#waiting.doubt(),
         lost: (node, ending) => this.#lost(node, ending),
         changed: () => this.#changed(),
         whole: () => this.#back(),
-        readerUp: () => this.#lookAtStreams(),
+        readerUp: () => this.#reading.doubt(),
         earUp: (node) => this.#subscriptions.lost(node),
         slotLeft: (node) => {
           this.#topology.refresh()
@@ -75,14 +65,9 @@ export class ClusterStore implements Store {
       },
     })
     this.#subscriptions = new ShardedSubscriptions(this.#topology)
-    this.#reading = new Watch({
-      join: (keys) => this.#join(keys, this.#reading),
-      look: (keys) => this.#read(keys),
-    })
-    this.#waiting = new Watch({
-      join: (keys) => this.#join(keys, this.#waiting),
-      look: (keys) => this.#take(keys),
-    })
+    const place = { topology: this.#topology, subscriptions: this.#subscriptions }
+    this.#reading = new ClusterReading(place)
+    this.#waiting = new ClusterWaiting(place)
   }
 
   connect(): Promise<void> {
@@ -145,18 +130,16 @@ export class ClusterStore implements Store {
     return new StoreError(`script "${name}" was not sent: ${why}`, "unsent")
   }
 
-  async readStreams(
+  readStreams(
     positions: ReadonlyMap<string, string>,
     blockMs: number,
     count: number,
   ): Promise<StreamChunk[]> {
-    this.#positions = positions
-    this.#count = count
-    return this.#reading.next([...positions.keys()], blockMs)
+    return this.#reading.read(positions, blockMs, count)
   }
 
   waitForWork(keys: readonly string[], blockMs: number): Promise<readonly string[]> {
-    return this.#waiting.next(keys, blockMs)
+    return this.#waiting.wait(keys, blockMs)
   }
 
   interruptRead(): void {
@@ -199,109 +182,10 @@ export class ClusterStore implements Store {
     await this.#topology.close()
   }
 
-  /** A key's channel, which has its name, tells when something was added there. */
-  #join(keys: readonly string[], watch: Watch<unknown>): void {
-    for (const key of keys) {
-      this.#unwatched.delete(key)
-      this.#subscriptions
-        .add([key], { hear: () => watch.ring(key), begun: () => watch.ring(key) })
-        .catch(() => {
-          // Subscribed to later; a refusal has been found out at the start.
-        })
-    }
-  }
-
-  async #read(keys: readonly string[]): Promise<StreamChunk[]> {
-    this.#forget()
-    const positions = this.#positions
-    const found = await this.#lookAt(keys, {
-      watch: this.#reading,
-      connection: ({ reader }) => reader,
-      command: (key) => ["xread", "COUNT", this.#count, "STREAMS", key, positions.get(key) ?? "0-0"],
-    })
-    return found.flatMap(({ reply }) => chunks(reply ?? []))
-  }
-
-  async #take(keys: readonly string[]): Promise<string[]> {
-    const found = await this.#lookAt(keys, {
-      watch: this.#waiting,
-      connection: ({ commands }) => commands,
-      command: (key) => ["zpopmin", key],
-    })
-    return found.filter(({ reply }) => (reply as Reply[]).length > 0).map(({ key }) => key)
-  }
-
-  /** Asks one thing of each key, all at once; what cannot be asked now rings again. @throws StoreError (refused) where nothing else was answered */
-  async #lookAt(
-    keys: readonly string[],
-    how: {
-      readonly watch: Watch<unknown>
-      readonly connection: (node: ClusterNode) => ClusterNode["reader"]
-      readonly command: (key: string) => readonly [string, ...(string | number)[]]
-    },
-  ): Promise<{ key: string; reply: Reply }[]> {
-    const { watch } = how
-    let refusal: StoreError | undefined
-    const later: string[] = []
-    const look = async (key: string) => {
-      const node = this.#topology.nodeOf(slotOf(key))
-      const connection = node && how.connection(node)
-      if (!connection?.isUp) {
-        // It rings when it is up.
-        connection?.opened().catch(() => {})
-        later.push(key)
-        return undefined
-      }
-      try {
-        const [command, ...args] = how.command(key)
-        return { key, reply: await connection.send(command, args, answerMs) }
-      } catch (error) {
-        const redirect = redirectOf(error)
-        if (redirect?.kind === "MOVED") this.#topology.heard(redirect, node!)
-        if (!redirect && error instanceof StoreError && error.fate === "refused") {
-          refusal = error
-          watch.ring(key)
-        } else {
-          later.push(key)
-        }
-        return undefined
-      }
-    }
-    const found = (await Promise.all(keys.map(look))).filter((one) => one !== undefined)
-    if (later.length > 0) {
-      systemClock.setTimeout(() => {
-        for (const key of later) watch.ring(key)
-      }, lookAgainMs)
-    }
-    if (refusal && found.length === 0) throw refusal
-    return found
-  }
-
-  /** Leaves the channels of streams that nobody has read for a while. */
-  #forget(): void {
-    const now = systemClock.monotonic()
-    for (const key of this.#subscriptions.names()) {
-      if (!key.endsWith(":events") || this.#reading.isWatched(key)) continue
-      const since = this.#unwatched.get(key)
-      if (since === undefined) this.#unwatched.set(key, now)
-      else if (now - since > keepMs) {
-        this.#unwatched.delete(key)
-        this.#subscriptions.remove([key])
-        this.#reading.forget([key])
-      }
-    }
-  }
-
-  /** A node that was away, or another one in its place, may have lost the end of its streams: the reader looks for itself. */
-  #lookAtStreams(): void {
-    this.#reading.fail(new StoreError("a node's streams are read anew", "unavailable"))
-    this.#reading.ringAll()
-  }
-
   #changed(): void {
     this.#subscriptions.follow()
-    this.#waiting.ringAll()
-    if (this.#server) this.#lookAtStreams()
+    this.#waiting.doubt()
+    if (this.#server) this.#reading.doubt()
   }
 
   #lost({ name }: ClusterNode, { message }: Ending): void {

@@ -43,10 +43,6 @@ export class ShardedSubscriptions {
     await Promise.all(added.map((channel) => channel.at ?? this.#subscribe(channel)))
   }
 
-  names(): Iterable<string> {
-    return this.#channels.keys()
-  }
-
   remove(names: Iterable<string>): void {
     for (const name of names) {
       const channel = this.#channels.get(name)

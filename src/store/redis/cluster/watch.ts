@@ -6,6 +6,8 @@ const looksAtOnce = 200
 export interface WatchOptions<T> {
   /** Sees to it that `ring` is called for these keys from now on, and once when that has begun. */
   join(keys: readonly string[]): void
+  /** These are not watched any more. */
+  left?(keys: readonly string[]): void
   /** Looks at keys that rang. Those that could not be looked at must ring again, later. */
   look(keys: readonly string[]): Promise<T[]>
 }
@@ -78,19 +80,20 @@ export class Watch<T> {
     this.#wake?.()
   }
 
-  /** Keys that are not watched any more may have rung. */
-  forget(keys: Iterable<string>): void {
-    for (const key of keys) this.#rung.delete(key)
-  }
-
-  isWatched(key: string): boolean {
-    return this.#watched.has(key)
+  /** A key that is not watched any more may have rung. */
+  forget(key: string): void {
+    if (!this.#watched.has(key)) this.#rung.delete(key)
   }
 
   #watch(keys: readonly string[]): void {
     const fresh = keys.filter((key) => !this.#watched.has(key))
     for (const key of fresh) this.#rung.add(key)
+    const before = this.#watched
     this.#watched = new Set(keys)
+    if (this.#options.left) {
+      const left = [...before].filter((key) => !this.#watched.has(key))
+      if (left.length > 0) this.#options.left(left)
+    }
     if (fresh.length > 0) this.#options.join(fresh)
   }
 
