@@ -9,9 +9,7 @@ describe.skipIf(!redisAvailable())("an app on a cluster", () => {
   const app = testApps()
   let cluster: RedisCluster
   beforeAll(async () => {
-    const before = performance.now()
     cluster = await startCluster()
-    console.log("cluster up", performance.now() - before)
   })
   afterAll(() => cluster.stop())
 
@@ -22,22 +20,13 @@ describe.skipIf(!redisAvailable())("an app on a cluster", () => {
     const names = Array.from({ length: 30 }, (_, i) => `task-${i}`)
     const tasks = names.map((name) => taskora.task<number, number>(name, async (n) => n + 1))
     await taskora.start()
-    const before = performance.now()
     const results = await Promise.all(tasks.flatMap((task) => [1, 2, 3].map((n) => task.dispatch(n).result)))
-    console.log("90 jobs", performance.now() - before)
     expect(results).toEqual(names.flatMap(() => [2, 3, 4]))
     await until(() => heard.length === 90, "all events were heard")
     const owners = new Set(
       await Promise.all(names.map(async (name) => (await cluster.owner(slotOf(`{${name}}`))).id)),
     )
     expect(owners.size).toBe(3)
-    const lat: number[] = []
-    for (let i = 0; i < 50; i++) {
-      const t = performance.now()
-      await tasks[i % 30]!.dispatch(1).result
-      lat.push(performance.now() - t)
-    }
-    console.log(
       "lone",
       lat.sort((a, b) => a - b).filter((_, i) => i % 10 === 9 || i === 0),
     )

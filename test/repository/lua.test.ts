@@ -2,6 +2,7 @@ import { spawnSync } from "node:child_process"
 import { writeFileSync } from "node:fs"
 import { basename, join } from "node:path"
 import { describe, expect, test } from "vitest"
+import { clusterEdition } from "../../src/store/redis/cluster/edition.ts"
 import { scripts } from "../../src/store/scripts.ts"
 import { reachable, splitFunctions } from "../support/lua-script.ts"
 import { run, workDirectory } from "../support/package.ts"
@@ -86,8 +87,10 @@ test.skipIf(luacheck === undefined)("luacheck finds nothing in the scripts as th
     ]),
   )
   try {
-    for (const [name, script] of declared)
+    for (const [name, script] of declared) {
       writeFileSync(join(place.path, `${name}.lua`), `${script.source.text}\n`)
+      writeFileSync(join(place.path, `${name}-cluster.lua`), `${clusterEdition(script.source).text}\n`)
+    }
     const words = ["--config", ".luacheckrc", "--formatter", "plain", "--codes", "--no-color", place.path]
     const { stdout, stderr } = spawnSync("luacheck", words, { cwd: root, encoding: "utf8" })
     expect(stderr).toBe("")

@@ -1,6 +1,7 @@
 import { Cluster, Redis } from "ioredis"
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest"
 import { redisAdapter } from "../../../src/redis.ts"
+import { resolveCluster } from "../../../src/store/redis/cluster/target.ts"
 import { resolveTarget } from "../../../src/store/redis/target.ts"
 import { type RedisServer, redisAvailable, startRedis } from "../../support/redis-server.ts"
 import { connectStore, lua, openStore, rawClient } from "./support.ts"
@@ -50,12 +51,70 @@ describe("redisAdapter", () => {
     expect(refusal({ port }).message).toMatch(/not a port number/)
   })
 
-  it("refuses unknown options, prefixes with braces, and clusters", () => {
+  it("refuses unknown options and prefixes with braces", () => {
     expect(refusal("redis://h", { prefx: "a" }).message).toMatch(/"prefx".*"prefix"/)
     expect(refusal("redis://h", "shop")).toMatchObject({ code: "INVALID" })
     expect(refusal("redis://h", { prefix: "a{b}" }).message).toMatch(/prefix/)
-    const cluster = new Cluster([{ host: "127.0.0.1", port: 1 }], { lazyConnect: true })
-    expect(refusal(cluster).message).toMatch(/clusters are not supported/)
+  })
+
+  it.each([[["redis://u:p%40@a:1", "b:2"]], [[{ host: "a", port: 1 }, "redis://b:2"]]])(
+    "takes some nodes of a cluster: %j",
+    (nodes) => {
+      const target = resolveCluster({ nodes, connectionName: "shop" })
+      expect(target).toMatchObject({
+        address: "a",
+        port: 1,
+        seeds: [
+          { host: "a", port: 1 },
+          { host: "b", port: 2 },
+        ],
+      })
+      expect(redisAdapter({ nodes }, { prefix: "shop" })).toMatchObject({ kind: "redis", prefix: "shop" })
+    },
+  )
+
+  it("connects to every node of a cluster as the first URL says, or as the options say", async () => {
+    const nodes = ["rediss://u:p%40@a:1", "redis://b:2"]
+    const client = await resolveCluster({ nodes })!.node({ host: "c", port: 3 }).client("test")
+    expect(client.options).toMatchObject({ host: "c", port: 3, username: "u", password: "p@", tls: {} })
+    const other = await resolveCluster({ nodes, username: "v", tls: { servername: "x" } })!
+      .node({ host: "c", port: 3 })
+      .client("test")
+    expect(other.options).toMatchObject({ username: "v", password: "p@", tls: { servername: "x" } })
+  })
+
+  it("takes a Cluster of ioredis for a template, with its options for each node and its map of addresses", async () => {
+    const natMap = { "10.0.0.1:6379": { host: "outside", port: 7001 } }
+    const given = new Cluster([{ host: "a", port: 1 }, "redis://b:2", 7000], {
+      lazyConnect: true,
+      redisOptions: { password: secret },
+      natMap,
+    })
+    const target = resolveCluster(given)!
+    expect(target.seeds).toEqual([
+      { host: "a", port: 1 },
+      { host: "b", port: 2 },
+      { host: "127.0.0.1", port: 7000 },
+    ])
+    expect(target.reach({ host: "10.0.0.1", port: 6379 })).toEqual({ host: "outside", port: 7001 })
+    expect(target.reach({ host: "10.0.0.2", port: 6379 })).toEqual({ host: "10.0.0.2", port: 6379 })
+    const client = await target.node({ host: "c", port: 3 }).client("test")
+    expect(client.options.password).toBe(secret)
+    expect(redisAdapter(given).slotOf).toBeDefined()
+    expect(given.status).toBe("wait")
+  })
+
+  it.each([
+    [{ nodes: [] }, /nodes is empty/],
+    [{ nodes: "redis://h" }, /nodes must be a list/],
+    [{ nodes: [true] }, /neither a URL nor/],
+    [{ nodes: [{ port: -1 }] }, /not a port number/],
+    [{ nodes: ["redis://h/3"] }, /database 0 only/],
+    [{ nodes: ["redis://h"], db: 1 }, /database 0 only/],
+    [{ nodes: ["redis://h"], keyPrefix: "a:" }, /keyPrefix/],
+    [new Cluster([{ port: 1 }], { lazyConnect: true, redisOptions: { keyPrefix: "a:" } }), /keyPrefix/],
+  ])("refuses the cluster %j", (from, message) => {
+    expect(refusal(from)).toMatchObject({ code: "INVALID", message: expect.stringMatching(message) })
   })
 
   it("refuses a keyPrefix, of options and of a client, and says what to use", () => {

@@ -201,7 +201,7 @@ describe.skipIf(!redisAvailable())("connecting to Redis", () => {
   it("refuses a server of a cluster", async () => {
     const own = await startRedis({ args: ["--cluster-enabled", "yes"] })
     onTestFinished(() => own.stop())
-    expect((await refusal(own.url)).message).toMatch(/clusters are not supported/)
+    expect((await refusal(own.url)).message).toMatch(/redisAdapter\(\{ nodes: \["redis:/)
   })
 
   it("counts keys among what most commands need", () => {
