@@ -62,6 +62,7 @@ export const scriptCommands = [
   "HSETNX k f v",
   "LINDEX k 0",
   "LLEN k",
+  "LPOP k",
   "LPUSH k v",
   "LRANGE k 0 1",
   "LSET k 0 v",
