@@ -39,7 +39,7 @@ local names = { "epoch" }
 for i = first, #ARGV do names[#names + 1] = ARGV[i] end
 local values = redis.call("HMGET", q.stats, unpack(names))
 local reply = {
-  now, waiting, delayed, redis.call("ZCARD", q.active), redis.call("LLEN", q.completed), redis.call("LLEN", q.failed),
+  now, waiting, delayed, redis.call("ZCARD", q.active), redis.call("LLEN", q.completed), redis.call("ZCARD", q.failed),
   redis.call("LLEN", q.cancelled), whole(oldest or 0), values[1] or "",
 }
 for k = 2, #names do reply[#reply + 1] = values[k] or "0" end

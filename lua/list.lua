@@ -24,6 +24,8 @@ elseif a.state == "delayed" then
   places = redis.call("ZRANGE", q.delayed, "(" .. whole(now), "+inf", "BYSCORE", "LIMIT", from, a.limit)
 elseif a.state == "active" then
   places = redis.call("ZRANGE", q.active, from, to)
+elseif a.state == "failed" then
+  places = redis.call("ZRANGE", q.failed, from, to, "REV")
 else
   places = redis.call("LRANGE", q[a.state], from, to)
 end

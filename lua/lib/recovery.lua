@@ -1,6 +1,6 @@
 -- @include queue
 -- @include events
--- @include finish
+-- @include ended
 -- The parts of `upkeep`, each in a reading and a writing half.
 -- `budget`: { jobs =, bytes =, pages = } that may still be touched, read and scanned, counted down by each part.
 local recovery_batch = 100
@@ -94,6 +94,7 @@ local function recovery_write(q, a, lost, call)
         if a.keepFailed == "0" then
           finish_forget(call.bin, a.base, id, r.flags)
         else
+          if list == "f" then kept.f[#kept.f + 1] = whole(call.log.seq) end
           kept[list][#kept[list] + 1] = id .. "\t" .. call.time .. "\t" .. r.flags
           call.records[#call.records + 1] = a.base .. "job:" .. id
           call.records[#call.records + 1] = record_text(r)
@@ -112,7 +113,7 @@ local function recovery_write(q, a, lost, call)
   if #requested > 0 then
     redis.call("HINCRBY", q.stats, "requests", -redis.call("HDEL", q.cancels, unpack(requested)))
   end
-  if #kept.f > 0 then finish_keep(call.bin, a.base, q.failed, kept.f, tonumber(a.keepFailed)) end
+  if #kept.f > 0 then failures_keep(call.bin, a.base, q.failed, kept.f, tonumber(a.keepFailed)) end
   if #kept.x > 0 then finish_keep(call.bin, a.base, q.cancelled, kept.x, tonumber(a.keepFailed)) end
   for name, n in pairs(count) do redis.call("HINCRBY", q.stats, name, n) end
   return stalled
@@ -182,21 +183,13 @@ end
 local function trim_old(q, a, call, budget)
   local more = false
   for _, kind in ipairs({ { q.completed, a.ageCompleted }, { q.failed, a.ageFailed }, { q.cancelled, a.ageFailed } }) do
-    local list, oldest = kind[1], call.now - tonumber(kind[2])
-    local entries = redis.call("LRANGE", list, -1, -1)
-    local finished = entries[1] and tonumber(string.match(entries[1], "\t(%d+)\t"))
+    local key, oldest = kind[1], call.now - tonumber(kind[2])
+    local entry = ended_oldest(q, key, 1)[1]
+    local finished = entry and tonumber(string.match(entry, "\t(%d+)\t"))
     if finished and finished < oldest then
       local look = math.min(trim_look, budget.jobs)
       if look <= 0 then return true end
-      entries = redis.call("LRANGE", list, -look, -1)
-      local n = 0
-      for i = #entries, 1, -1 do
-        local id, at, flags = string.match(entries[i], "^([^\t]*)\t(%d+)\t(.*)$")
-        if id and tonumber(at) >= oldest then break end
-        if id then finish_forget(call.bin, a.base, id, flags) end
-        n = n + 1
-      end
-      redis.call("RPOP", list, n)
+      local n = ended_drop(q, key, call.bin, a.base, look, oldest)
       budget.jobs = budget.jobs - n
       more = more or n == look
     end

@@ -1,5 +1,6 @@
 -- @include record
 -- @include queue
+-- @include failures
 -- What `settlement` needs for anything but plain completions.
 
 -- Notes which of the items somebody asked to cancel.
@@ -63,6 +64,7 @@ local function finish(call, a, item, state, outcome)
     return
   end
   local kept = call.rare[state]
+  if state == "f" then kept[#kept + 1] = whole(call.log.seq) end
   kept[#kept + 1] = item.id .. "\t" .. call.time .. "\t" .. r.flags
   keep_record(call, item)
 end
@@ -156,7 +158,7 @@ local function write(q, a, call)
   for _, group in ipairs({ rare.back, rare.front, rare.stay }) do
     for _, item in ipairs(group) do keep_record(call, item) end
   end
-  if #rare.f > 0 then finish_keep(call.bin, a.base, q.failed, rare.f, tonumber(a.keepFailed)) end
+  if #rare.f > 0 then failures_keep(call.bin, a.base, q.failed, rare.f, tonumber(a.keepFailed)) end
   if #rare.x > 0 then finish_keep(call.bin, a.base, q.cancelled, rare.x, tonumber(a.keepFailed)) end
 end
 

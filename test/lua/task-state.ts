@@ -111,7 +111,7 @@ export async function readState(reader: Reader, keys: TaskKeys): Promise<TaskSta
       sorted(keys.delayed),
       sorted(keys.active),
       list(keys.completed),
-      list(keys.failed),
+      ["ZRANGE", keys.failed, "0", "-1", "REV"],
       list(keys.cancelled),
       ["HGETALL", keys.cancels],
       ["ZRANGE", keys.wake, "0", "-1"],
