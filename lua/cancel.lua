@@ -3,13 +3,14 @@
 -- @include events
 -- @include finish
 -- @lazy cancel_rare
+-- @lazy flow
 -- Cancels a job. Waiting and delayed ones end at once; of an active one the request is recorded and published, and its
 -- settlement becomes cancelled whatever it says. A waiting job of the list leaves its id there: taking it out of the
 -- middle would cost the list's length.
 -- Replies { word, time, state, record }: cancelled | requested | finished | unknown; state: waiting, delayed or active
 -- where this call did something, else empty; the record as it was.
 local lane = "lane:" .. a.lane
-local known = redis.call("HMGET", q.stats, lane, "seq")
+local known = redis.call("HMGET", q.stats, lane, "seq", "due")
 local now = server_time()
 local verdict, answer = lane_check(known[1], tonumber(a.n))
 if verdict == "stale" then return { "stale" } end
@@ -38,6 +39,8 @@ elseif r.state == "a" then
   redis.call("PUBLISH", a.channel, a.id .. "\t" .. r.token .. "\t" .. a.reason)
 else
   local place = record_place(a.id, r)
+  local f = r.terms ~= "" and flow().open(q, a, now)
+  if f then flow().left(f, a.id, r, "ended") end
   word, state = "cancelled", r.state == "d" and "delayed" or "waiting"
   if state == "delayed" then
     redis.call("ZREM", q.delayed, place)
@@ -53,6 +56,7 @@ else
     redis.call("SET", key, record_text(r))
     finish_keep(bin, a.base, q.cancelled, { a.id .. "\t" .. r.finished .. "\t" .. r.flags }, tonumber(a.keepFailed))
   end
+  if f then flow().write(f, tonumber(known[3] or "")) end
   finish_sweep(bin)
   events_tell(log, "x" .. a.id .. "\t" .. a.reason, 1)
   events_flush(log)

@@ -10,7 +10,8 @@
 -- "1" where jobs may be left, the reasons of those that became x, and the claimed jobs, each with its data behind its
 -- record where that says so by flag b (of a repeated call: with an empty record where the job is no longer held).
 local lane = "lane:" .. a.lane
-local known = redis.call("HMGET", q.stats, lane, "seq", "token", "due", "ranked", "tombs", "requests", "started", "completed")
+local known = redis.call("HMGET", q.stats, lane, "seq", "token", "due", "ranked", "tombs", "requests", "started", "completed",
+  "terms")
 local now = server_time()
 local verdict, answer = lane_check(known[1], tonumber(a.n))
 if verdict == "stale" then return { "stale" } end
@@ -23,7 +24,9 @@ local items = settlement_read(a, ARGV, first, keys)
 local found = claim_look(q, a, want, known[5] == "1", tombs, keys)
 local texts = #keys > 0 and redis.call("MGET", unpack(keys)) or keys
 settlement_hold(q, items, texts, requests)
-if found then claim_choose(a, want, found, keys, texts) end
+local f = known[10] and flow().open(q, a, now)
+if f then flow().settled(f, items) end
+if found then claim_choose(a, want, found, keys, texts, f) end
 
 -- From here on it writes; first what a full server lets through.
 settlement_leave(q, items, requests)
@@ -42,6 +45,7 @@ if found then
   more, claimed = found.more, #found.jobs
   if found.tombs > 0 then call.count.tombs = -math.min(found.tombs, tombs) end
 end
+if f then call.due = flow().write(f, call.due) end
 if #call.records > 0 then redis.call("MSET", unpack(call.records)) end
 events_flush(log)
 if bin.gone[1] or bin.expire[1] then finish_sweep(bin) end

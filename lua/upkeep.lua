@@ -10,7 +10,8 @@ local reply = { now }
 local budget = { jobs = 500, bytes = 1048576, pages = 20 }
 
 local function keep(q, a, known)
-  local lost = recovery_read(q, a, now, budget)
+  local f = known[6] and flow().open(q, a, now)
+  local lost = recovery_read(q, a, now, budget, f)
   local due = tonumber(known[3] or "")
   local ready = due and due <= now and promotion_read(q, a, now, budget) or { jobs = {}, places = {} }
 
@@ -20,7 +21,9 @@ local function keep(q, a, known)
     log = events_begin(q.events, a.instance, a.maxlen, tonumber(known[2] or "0")),
   }
   local stalled = recovery_write(q, a, lost, call)
-  if due and due <= now then due = promotion_write(q, ready, call) end
+  promotion_write(q, ready, call)
+  if f then due = flow().write(f, due) end
+  if due and due <= now then due = due_next(q, f) end
   if #call.records > 0 then redis.call("MSET", unpack(call.records)) end
   local more = lost.more or ready.more or trim_old(q, a, call, budget)
   events_flush(call.log)
@@ -39,7 +42,7 @@ for i = 1, groups do
   local t = (turn + i - 1) % groups + 1
   local q, a = group_keys(t), group_args(t)
   local lane = "lane:" .. a.lane
-  local known = redis.call("HMGET", q.stats, lane, "seq", "due", "swept", "sweeping")
+  local known = redis.call("HMGET", q.stats, lane, "seq", "due", "swept", "sweeping", "terms")
   local verdict, answer = lane_check(known[1], tonumber(a.n))
   if verdict == "stale" then
     reply[t + 1] = { "stale" }

@@ -1,6 +1,7 @@
 -- @include events
 -- @include fresh
 -- @lazy claim_rare
+-- @lazy flow
 -- The claiming half of `settle`: finds jobs that wait, takes them, and leases them.
 local tombs_skipped = 200
 local fresh_length, apart_length = #fresh_head, #fresh_apart
@@ -31,8 +32,9 @@ local function claim_look(q, a, want, ranked, tombs, keys)
   }
 end
 
--- Chooses the jobs to be claimed, by their records, and reads what data they have apart. Nothing has been written yet.
-local function claim_choose(a, want, found, keys, texts)
+-- Chooses the jobs to be claimed, by their records, and reads what data they have apart. Nothing has been written yet. `f`: see
+-- `flow`, where the task's jobs may have terms.
+local function claim_choose(a, want, found, keys, texts, f)
   local places, ids, jobs, taken, at = found.places, found.ids, found.jobs, 0, found.at
   for k = 1, #places do
     if taken == want then
@@ -50,6 +52,7 @@ local function claim_choose(a, want, found, keys, texts)
     end
     if not job or places[k] ~= ids[k] then
       job = claim_rare().job(places[k], text, ranks)
+      if f and job then flow().claimed(f, ids[k], job.r) end
     end
     if job then
       taken = taken + 1

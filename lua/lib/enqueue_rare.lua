@@ -67,11 +67,15 @@ local function write(q, a, jobs, now, due)
   -- must be one that a full server refuses.
   local before = tonumber(redis.call("HGET", q.stats, "order") or "0")
   local records, back, scored, earliest, nonces = {}, {}, {}, nil, 0
+  local expiring, expires, special = {}, nil, false
   for _, job in ipairs(jobs) do
     local r = record_new(whole(now), job.body)
     job.r = r
     if job.data then r.flags = "b" end
-    if job.terms and next(job.terms) then terms_set(r, job.terms) end
+    if job.terms and next(job.terms) then
+      terms_set(r, job.terms)
+      special = true
+    end
     if job.chosen then
       nonces = nonces + 1
       r.nonce = whole(before + nonces)
@@ -86,6 +90,12 @@ local function write(q, a, jobs, now, due)
     else
       back[#back + 1] = job
     end
+    if job.terms and job.terms.expires then
+      expiring[#expiring + 1] = job.terms.expires
+      expiring[#expiring + 1] = record_place(job.id, r)
+      local at = tonumber(job.terms.expires)
+      if not expires or at < expires then expires = at end
+    end
     newcomer_add(records, a.base, job.id, record_text(r), job.data)
   end
   -- Reads of all keys that will be written: one of another type must show before the first write.
@@ -98,7 +108,10 @@ local function write(q, a, jobs, now, due)
   newcomer_store(records)
   queue_orders(q, nonces)
   queue_back(q, back)
-  queue_delay(q, scored, earliest, due)
+  due = queue_delay(q, scored, earliest, due)
+  if #expiring > 0 then redis.call("ZADD", a.base .. "expiring", unpack(expiring)) end
+  queue_due(q, expires, due)
+  if special then redis.call("HSET", q.stats, "terms", "1") end
   -- Those with a priority have got their orders only now.
   local ranked = {}
   for _, job in ipairs(back) do

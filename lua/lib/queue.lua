@@ -66,13 +66,18 @@ local function queue_front(q, jobs)
   queue_wake(q)
 end
 
--- Adds jobs to the delayed set; `scored`: due, place, due, place ... `due`: the earliest of them; `known`: the earliest
--- time at which anything was known to fall due. Returns the earliest now known.
+-- Something falls due at `at` (nil: nothing does); `known`: the earliest time at which anything was known to. Returns the
+-- earliest now known, which workers wait for.
+local function queue_due(q, at, known)
+  if not at or known and known <= at then return known end
+  redis.call("HSET", q.stats, "due", whole(at))
+  queue_wake(q)
+  return at
+end
+
+-- Adds jobs to the delayed set; `scored`: due, place, due, place ... `due`: the earliest of them. Returns as `queue_due`.
 local function queue_delay(q, scored, due, known)
   if #scored == 0 then return known end
   redis.call("ZADD", q.delayed, unpack(scored))
-  if known and known <= due then return known end
-  redis.call("HSET", q.stats, "due", whole(due))
-  queue_wake(q)
-  return due
+  return queue_due(q, due, known)
 end

@@ -1,6 +1,7 @@
 -- @include queue
 -- @include events
 -- @include ended
+-- @lazy flow
 -- The parts of `upkeep`, each in a reading and a writing half.
 -- `budget`: { jobs =, bytes =, pages = } that may still be touched, read and scanned, counted down by each part.
 local recovery_batch = 100
@@ -23,8 +24,16 @@ local function budget_spent(budget)
   return budget.jobs <= 0 or budget.bytes <= 0
 end
 
+-- What becomes of a lost run, one stall more than its record says.
+local function recovery_outcome(run, a)
+  if run.requested then return "cancelled" end
+  if (tonumber(run.r.stalls) or 0) + 1 > tonumber(a.stalls) then return "failed" end
+  return "recovered"
+end
+
 -- Runs whose lease has run out: the deadline of a job still in `active` decides, and nothing else.
-local function recovery_read(q, a, now, budget)
+-- `f`: see `flow`, where the task's jobs may have terms.
+local function recovery_read(q, a, now, budget, f)
   local most = math.min(recovery_batch, budget.jobs)
   local found = redis.call("ZRANGE", q.active, "-inf", "(" .. whole(now), "BYSCORE", "LIMIT", 0, most, "WITHSCORES")
   local lost = { runs = {}, more = #found == most * 2 }
@@ -46,14 +55,12 @@ local function recovery_read(q, a, now, budget)
     -- A member whose record is gone or says otherwise belongs to nobody; it is only taken out.
     if r and r.state == "a" and r.token == run.token then run.r = r end
     run.requested = reasons[k] or nil
+    if run.r then
+      run.action = recovery_outcome(run, a)
+      if f then flow().left(f, run.id, run.r, run.action == "recovered" and "front" or "ended") end
+    end
   end
   return lost
-end
-
-local function recovery_outcome(run, a)
-  if run.requested then return "cancelled" end
-  if (tonumber(run.r.stalls) or 0) > tonumber(a.stalls) then return "failed" end
-  return "recovered"
 end
 
 -- Returns id, action, count, deadline, head of record ... of what was done.
@@ -67,7 +74,7 @@ local function recovery_write(q, a, lost, call)
     if r then
       local head = record_head(record_text(r))
       if not run.requested then r.stalls = whole((tonumber(r.stalls) or 0) + 1) end
-      local action = recovery_outcome(run, a)
+      local action = run.action
       local name = action == "cancelled" and "cancelled_active" or "stalled_" .. action
       count[name] = (count[name] or 0) + 1
       if action == "recovered" then
@@ -159,7 +166,7 @@ local function promotion_read(q, a, now, budget)
   return ready
 end
 
--- Moves them to the back of their bands; returns when the next one falls due.
+-- Moves them to the back of their bands.
 local function promotion_write(q, ready, call)
   if #ready.places > 0 then redis.call("ZREM", q.delayed, unpack(ready.places)) end
   for _, job in ipairs(ready.jobs) do job.r.state = "w" end
@@ -169,13 +176,14 @@ local function promotion_write(q, ready, call)
     call.records[#call.records + 1] = record_text(job.r)
   end
   if #ready.jobs > 0 then redis.call("HINCRBY", q.stats, "promoted", #ready.jobs) end
-  local next_one = redis.call("ZRANGE", q.delayed, 0, 0, "WITHSCORES")
-  if not next_one[2] then
-    redis.call("HDEL", q.stats, "due")
-    return nil
-  end
-  local due = tonumber(next_one[2])
-  redis.call("HSET", q.stats, "due", whole(due))
+end
+
+-- Notes when the next thing falls due, and returns it; nil where nothing does.
+local function due_next(q, f)
+  local due = tonumber(redis.call("ZRANGE", q.delayed, 0, 0, "WITHSCORES")[2])
+  local other = f and flow().due(f)
+  if other and (not due or other < due) then due = other end
+  if due then redis.call("HSET", q.stats, "due", whole(due)) else redis.call("HDEL", q.stats, "due") end
   return due
 end
 

@@ -1,6 +1,7 @@
 -- @include events
 -- @include finish
 -- @lazy settlement_rare
+-- @lazy flow
 -- The settling half of `settle`: reads which runs are still held, takes them out of the active set, writes what became of
 -- them. Completion is the usual case and is written here; the others stand in settlement_rare, made only when needed.
 local settlement_fields = 6

@@ -70,7 +70,7 @@ export const scripts = {
     reply: decodeWord,
   }),
   cancel: script("cancel", {
-    keys: ["stats", "waiting", "priority", "delayed", "active", "cancelled", "cancels", "events"],
+    keys: ["stats", "waiting", "priority", "delayed", "active", "cancelled", "cancels", "wake", "events"],
     args: ["base", "lane", "n", "instance", "id", "reason", "channel", "keepFailed", "maxlen"],
     reply: decodeCancel,
   }),

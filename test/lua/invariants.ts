@@ -1,5 +1,5 @@
 import { isTerminal, type Ledger } from "./ledger.ts"
-import { type Fields, idOf, placeOf, type TaskState } from "./task-state.ts"
+import { type Fields, idOf, placeOf, type TaskState, termsOf } from "./task-state.ts"
 
 /** What the checker knows besides the state itself. */
 export interface Surroundings {
@@ -24,6 +24,7 @@ export function violations(state: TaskState, around: Surroundings): string[] {
     ...collections(state, around),
     ...appendages(state, around),
     ...requests(state, around),
+    ...expiries(state, around),
     ...hints(state, around),
     ...stream(state, around),
     ...counters(state, around),
@@ -143,10 +144,26 @@ function* requests(state: TaskState, { damaged }: Surroundings): Generator<strin
       yield `a cancel of ${id} is asked for, which is not active`
 }
 
+/** Jobs with a ttl expire from wherever they wait, and from nowhere else. */
+function* expiries(state: TaskState, { damaged }: Surroundings): Generator<string> {
+  for (const [id, r] of state.records) {
+    if (!r || damaged.has(id)) continue
+    const at = state.expiring.get(placeOf(id, r))
+    const expires = Number(termsOf(r).expires)
+    if (at !== (waits.includes(r.state) && expires > 0 ? expires : undefined))
+      yield `${id} is ${r.state}, expires at ${expires}, and stands in expiring at ${at}`
+  }
+  for (const place of state.expiring.keys())
+    if (!damaged.has(idOf(place)) && !state.records.has(idOf(place)))
+      yield `expiring holds ${place}, which has no record`
+}
+
+const waits = ["w", "d", "k"]
+
 function* hints(state: TaskState, { markerTaken }: Surroundings): Generator<string> {
   const due = state.stats.get("due")
-  const earliest = Math.min(...state.delayed.values())
-  if (state.delayed.size > 0 && (due === undefined || Number(due) > earliest))
+  const earliest = Math.min(...state.delayed.values(), ...state.expiring.values())
+  if (earliest < Number.POSITIVE_INFINITY && (due === undefined || Number(due) > earliest))
     yield `the next job falls due at ${earliest}, and due says ${due}`
   if (state.priority.size > 0 && state.stats.get("ranked") !== "1")
     yield "priority holds jobs unknown to ranked"

@@ -1,6 +1,9 @@
 import type { TaskKeys } from "../../src/store/keys.ts"
 import type { Reply } from "../../src/store/store.ts"
 
+/** Keys that are built by the scripts that need them. */
+const unshared = ["expiring"]
+
 /** Runs plain commands against a host's data, past the scripts. */
 export interface Reader {
   run(commands: readonly (readonly string[])[]): Promise<Reply[]>
@@ -41,6 +44,8 @@ export interface TaskState {
   readonly priority: ReadonlyMap<string, number>
   readonly delayed: ReadonlyMap<string, number>
   readonly active: ReadonlyMap<string, number>
+  /** When jobs with a ttl expire that wait to be started, by their places. */
+  readonly expiring: ReadonlyMap<string, number>
   /** Entries, newest first. */
   readonly completed: readonly string[]
   readonly failed: readonly string[]
@@ -101,23 +106,43 @@ export function idOf(place: string): string {
   return place.split("\t", 1)[0]!
 }
 
+/** A record's terms (see `lua/lib/terms.lua`), all text. */
+export function termsOf({ terms }: Fields) {
+  const [first = "", key = "", dedupe = ""] = terms.split("\t")
+  const [expires = "", discard = "", limit = "", version = "", turn = ""] = first.split(",")
+  return { expires, discard, limit, version, turn, key, dedupe }
+}
+
 export async function readState(reader: Reader, keys: TaskKeys): Promise<TaskState> {
   const list = (key: string) => ["LRANGE", key, "0", "-1"]
   const sorted = (key: string) => ["ZRANGE", key, "0", "-1", "WITHSCORES"]
-  const [waiting, priority, delayed, active, completed, failed, cancelled, cancels, wake, stats, all] =
-    (await reader.run([
-      list(keys.waiting),
-      sorted(keys.priority),
-      sorted(keys.delayed),
-      sorted(keys.active),
-      list(keys.completed),
-      ["ZRANGE", keys.failed, "0", "-1", "REV"],
-      list(keys.cancelled),
-      ["HGETALL", keys.cancels],
-      ["ZRANGE", keys.wake, "0", "-1"],
-      ["HGETALL", keys.stats],
-      ["KEYS", `${keys.base.replace(/[*?[\]\\^]/g, "\\$&")}*`],
-    ])) as string[][]
+  const [
+    waiting,
+    priority,
+    delayed,
+    active,
+    expiring,
+    completed,
+    failed,
+    cancelled,
+    cancels,
+    wake,
+    stats,
+    all,
+  ] = (await reader.run([
+    list(keys.waiting),
+    sorted(keys.priority),
+    sorted(keys.delayed),
+    sorted(keys.active),
+    sorted(`${keys.base}expiring`),
+    list(keys.completed),
+    ["ZRANGE", keys.failed, "0", "-1", "REV"],
+    list(keys.cancelled),
+    ["HGETALL", keys.cancels],
+    ["ZRANGE", keys.wake, "0", "-1"],
+    ["HGETALL", keys.stats],
+    ["KEYS", `${keys.base.replace(/[*?[\]\\^]/g, "\\$&")}*`],
+  ])) as string[][]
   const names = all!.map((key) => key.slice(keys.base.length))
   const of = (kind: string) => names.filter((name) => name.startsWith(`${kind}:`))
   const ids = (kind: string) => of(kind).map((name) => name.slice(kind.length + 1))
@@ -131,12 +156,13 @@ export async function readState(reader: Reader, keys: TaskKeys): Promise<TaskSta
   const datas = (await values("data", get)) as Map<string, string>
   const results = (await values("result", get)) as Map<string, string>
   const ttls = await values("result", (key) => ["PTTL", key])
-  const known = Object.values(keys).map((key: string) => key.slice(keys.base.length))
+  const known = [...Object.values(keys).map((key: string) => key.slice(keys.base.length)), ...unshared]
   return {
     waiting: waiting!.reverse(),
     priority: scores(priority!),
     delayed: scores(delayed!),
     active: scores(active!),
+    expiring: scores(expiring!),
     completed: completed!,
     failed: failed!,
     cancelled: cancelled!,
