@@ -2,6 +2,8 @@ import { type AppOptions, type ResolvedAppOptions, resolveAppOptions } from "./a
 import { Backlog } from "./backlog.ts"
 import { Canceller } from "./canceller.ts"
 import { Connection } from "./connection.ts"
+import type { ImplementOptions, TaskContract } from "./contract.ts"
+import { Contracts } from "./contracts.ts"
 import { EventHub } from "./events/hub.ts"
 import { Complaints, logFailure } from "./failure-log.ts"
 import { Inspector } from "./manage/inspector.ts"
@@ -14,14 +16,23 @@ import type { AppEventName, AppEvents, EventMeta } from "./model/events.ts"
 import { checkTaskName } from "./model/names.ts"
 import { Observers } from "./model/observers.ts"
 import { checkNames, invalid } from "./model/options.ts"
+import type { Schema, SchemaInput, SchemaOutput } from "./model/standard-schema.ts"
 import { Producer } from "./producer.ts"
-import { define, type Handler, type TaskOptions } from "./rules/definition.ts"
+import {
+  type AnyTaskOptions,
+  type Definition,
+  define,
+  type Handler,
+  type TaskOptions,
+} from "./rules/definition.ts"
 import type { Middleware } from "./rules/middleware.ts"
+import type { Migrations } from "./rules/versions.ts"
 import { makeSource, type SourceHost } from "./source.ts"
 import type { Core } from "./store/core.ts"
 import { closedError, storeFailure } from "./store/failure.ts"
 import { Link } from "./store/link.ts"
 import { Task } from "./task.ts"
+import type { InputOptions, InputOutputOptions, OutputOptions } from "./task-types.ts"
 import { Worker } from "./worker/worker.ts"
 
 /** Makes an app. Opens no connection yet: `start()`, `listen()` or the first dispatch does. @throws TaskoraError (`INVALID`) */
@@ -46,6 +57,11 @@ export class Taskora {
   private readonly tasks = new Map<string, Task>()
   private readonly middleware: Middleware<MiddlewareContext>[] = []
   private readonly source: SourceHost
+  private readonly contracts = new Contracts({
+    declare: (name, options) => this.declare(name, options),
+    resolve: (name, options) => this.resolve(name, options),
+    handle: (task, definition) => this.handle(task, definition),
+  })
   private starting: Promise<void> | undefined
   private listening: Promise<void> | undefined
   private closing: Promise<void> | undefined
@@ -92,14 +108,58 @@ export class Taskora {
    * @throws TaskoraError (`INVALID`) where the name is taken or an option is wrong
    */
   task<In = unknown, Out = unknown>(name: string, handler?: Handler<In, Out>): Task<In, Awaited<Out>>
+  task<I extends Schema, O extends Schema, const M extends Migrations = Migrations>(
+    name: string,
+    options: InputOutputOptions<I, O, M>,
+  ): Task<SchemaInput<I>, SchemaOutput<O>>
+  task<I extends Schema, Out, const M extends Migrations = Migrations>(
+    name: string,
+    options: InputOptions<I, Out, M>,
+  ): Task<SchemaInput<I>, Awaited<Out>>
+  task<In, O extends Schema>(name: string, options: OutputOptions<In, O>): Task<In, SchemaOutput<O>>
   task<In = unknown, Out = unknown>(name: string, options: TaskOptions<In, Out>): Task<In, Awaited<Out>>
-  task<In, Out>(name: string, given: Handler<In, Out> | TaskOptions<In, Out> = {}): Task<In, Awaited<Out>> {
+  task(name: string, given: unknown = {}): Task<never, never> {
+    const options = (typeof given === "function" ? { handler: given } : given) as AnyTaskOptions
     checkTaskName(name)
+    const task = this.declare(name, options)
+    if (task.definition.handler) this.handle(task, task.definition)
+    return task as Task<never, never>
+  }
+
+  /**
+   * Declares the task of a contract, to dispatch and listen, without a handler. The same contract again gives the same task.
+   * @throws TaskoraError (`INVALID`) where the name is taken otherwise
+   */
+  register<In, Out, Data, Given>(contract: TaskContract<In, Out, Data, Given>): Task<In, Out> {
+    return this.contracts.register(contract) as Task<In, Out>
+  }
+
+  /**
+   * Declares the task of a contract, or takes the one that was registered, and runs it in this process once it is started.
+   * Options here come before the contract's.
+   * @throws TaskoraError (`INVALID`) where it is implemented already, or an option is wrong
+   */
+  implement<In, Out, Data, Given>(
+    contract: TaskContract<In, Out, Data, Given>,
+    handler: Handler<Data, Given>,
+    options?: ImplementOptions<Data, Given>,
+  ): Task<In, Out>
+  implement<In, Out, Data, Given>(
+    contract: TaskContract<In, Out, Data, Given>,
+    options: ImplementOptions<Data, Given> & { readonly handler: Handler<Data, Given> },
+  ): Task<In, Out>
+  implement(contract: unknown, handler: unknown, options?: unknown): Task<never, never> {
+    return this.contracts.implement(contract, handler as Handler, options as AnyTaskOptions) as Task<
+      never,
+      never
+    >
+  }
+
+  private declare(name: string, options: AnyTaskOptions): Task {
     if (this.tasks.has(name))
       throw invalid(`task "${name}" is declared already; keep what taskora.task() returned`)
     if (this.closing) throw closedError()
-    const options = typeof given === "function" ? { handler: given } : given
-    const definition = define(name, options as TaskOptions, this.options.defaults, this.options.retention)
+    const definition = this.resolve(name, options)
     const { core, hub, inspector, canceller } = this
     this.connection.declare(name, definition.info)
     const ready = () => this.connection.ready(hub.reader.joinUnderWay(name))
@@ -113,10 +173,21 @@ export class Taskora {
     const task = new Task(definition, host, hub.declare(name))
     this.tasks.set(name, task)
     this.source.declared(definition)
-    if (definition.handler) {
-      this.worker.add(definition).catch((error: unknown) => core.report(error, "script"))
+    return task
+  }
+
+  private resolve(name: string, options: AnyTaskOptions): Definition {
+    return define(name, options, this.options.defaults, this.options.retention)
+  }
+
+  private handle(task: Task, definition: Definition): void {
+    if (this.closing) throw closedError()
+    if (task.definition !== definition) {
+      task.definition = definition
+      this.connection.declare(definition.name, definition.info)
+      this.source.declared(definition)
     }
-    return task as unknown as Task<In, Awaited<Out>>
+    this.worker.add(definition).catch((error: unknown) => this.core.report(error, "script"))
   }
 
   /** Wraps every handler of this app, in the order of the calls. Before `start()` only. @throws TaskoraError (`INVALID`) */

@@ -48,7 +48,9 @@ export function makeSource(
         ...info,
         ...(objectives ? { objectives } : {}),
       }
-      facts.push(task)
+      const known = facts.findIndex((other) => other.name === name)
+      if (known < 0) facts.push(task)
+      else facts[known] = task
       for (const listener of listeners) listener(task)
     },
   }

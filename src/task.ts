@@ -33,8 +33,8 @@ export class Task<In = unknown, Out = unknown> {
 
   /** @internal */
   constructor(
-    /** @internal */
-    readonly definition: Definition,
+    /** @internal Another one where a registered contract is implemented. */
+    public definition: Definition,
     private readonly host: TaskHost,
     private readonly emitter: Emitter<TaskEvents>,
   ) {

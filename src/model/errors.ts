@@ -1,3 +1,5 @@
+import type { SchemaIssue } from "./standard-schema.ts"
+
 /** Stable codes: programs may compare them, and they never change their meaning. */
 export type ErrorCode =
   | "TASKORA"
@@ -33,11 +35,18 @@ export class TaskoraError extends Error {
   }
 }
 
-/** Input that does not match the task's schema. Not retried unless `retryOn` names it. */
+/**
+ * Data or a result that does not match the task's schema, or data of a version that the task does not take. Not retried
+ * unless `retryOn` names it. Its message may quote the value; spans and metrics therefore never show it.
+ */
 export class ValidationError extends TaskoraError {
   override readonly name = "ValidationError"
-  constructor(message: string, options?: ErrorOptions) {
-    super(message, "VALIDATION", options)
+  /** What the schema found wrong; empty where no schema was asked. */
+  readonly issues: readonly SchemaIssue[]
+  constructor(message: string, options: ErrorOptions & { readonly issues?: readonly SchemaIssue[] } = {}) {
+    const { issues = [], ...rest } = options
+    super(message, "VALIDATION", rest)
+    this.issues = issues
   }
 }
 

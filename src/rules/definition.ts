@@ -9,8 +9,10 @@ import {
   resolveRetention,
   wholeNumber,
 } from "../model/options.ts"
+import { type CheckOptions, type Checks, checkOptionNames, resolveChecks } from "./checks.ts"
 import type { Middleware } from "./middleware.ts"
 import { noRetry, type Retry, type RetryOptions, resolveRetry } from "./retry.ts"
+import type { VersionOptions } from "./versions.ts"
 
 export type Handler<In = unknown, Out = unknown> = (data: In, ctx: Context) => Out | Promise<Out>
 
@@ -23,7 +25,10 @@ export interface ObjectiveOptions {
   readonly duration?: { readonly within: Duration; readonly target: number }
 }
 
-export interface TaskOptions<In = unknown, Out = unknown> {
+/** Options of a task without schemas. */
+export interface TaskOptions<In = unknown, Out = unknown> extends VersionOptions {
+  readonly input?: undefined
+  readonly output?: undefined
   readonly handler?: Handler<In, Out>
   /** Runs at once in this process. Default 1. */
   readonly concurrency?: number
@@ -43,6 +48,10 @@ export interface TaskOptions<In = unknown, Out = unknown> {
   readonly trace?: { readonly relation?: TraceRelation }
 }
 
+/** Options of any task. */
+export type AnyTaskOptions<In = unknown, Out = unknown> = Omit<TaskOptions<In, Out>, "input" | "output"> &
+  CheckOptions
+
 /** A task as the engine uses it: every option resolved. */
 export interface Definition {
   readonly name: string
@@ -59,11 +68,15 @@ export interface Definition {
   readonly info: { readonly owner?: string; readonly runbook?: string }
   readonly objectives: Objectives | undefined
   readonly relation: TraceRelation | undefined
+  /** Undefined for a task without schemas and versions. */
+  readonly checks: Checks | undefined
+  /** Of the data that is dispatched here, and the newest that is claimed. */
+  readonly version: number
 }
 
 export type TaskDefaults = Pick<TaskOptions, "retry" | "timeout" | "concurrency" | "stall">
 
-const names = [
+export const taskOptionNames = [
   "handler",
   "concurrency",
   "timeout",
@@ -75,17 +88,18 @@ const names = [
   "info",
   "objectives",
   "trace",
+  ...checkOptionNames,
 ]
 
 /** Resolves a task's options over the app's defaults. @throws TaskoraError (`INVALID`) naming what is wrong */
 export function define(
   name: string,
-  own: TaskOptions,
+  own: AnyTaskOptions,
   defaults: TaskDefaults,
   retention: Retention,
 ): Definition {
   const what = `task "${name}"`
-  checkNames(own, names, what)
+  checkNames(own, taskOptionNames, what)
   const { handler, middleware = [], onCancel, info = {} } = own
   if (handler !== undefined && typeof handler !== "function")
     throw invalid(`${what}: handler must be a function`)
@@ -94,6 +108,7 @@ export function define(
   if (!Array.isArray(middleware) || middleware.some((item) => typeof item !== "function"))
     throw invalid(`${what}: middleware must be a list of functions`)
   checkNames(info, ["owner", "runbook"], `${what}: info`)
+  const checks = resolveChecks(own, what)
   return {
     name,
     handler: handler as Handler | undefined,
@@ -104,6 +119,8 @@ export function define(
     info,
     objectives: resolveObjectives(own.objectives, `${what}: objectives`),
     relation: resolveRelation(own.trace, what),
+    checks,
+    version: checks?.versions.version ?? 1,
   }
 }
 

@@ -1,5 +1,6 @@
 import type { MiddlewareContext } from "../model/context.ts"
 import { PayloadTooLargeError, RetryError, SerializationError, TaskoraError } from "../model/errors.ts"
+import { dataIn, resultOut } from "../rules/checks.ts"
 import { type Definition, retryOf } from "../rules/definition.ts"
 import { type Middleware, runMiddleware } from "../rules/middleware.ts"
 import { backoffMs, isRetryable } from "../rules/retry.ts"
@@ -31,8 +32,9 @@ export function perform(run: Run, stage: Stage): Promise<Ending> {
     }
   }
   try {
-    const ctx = new RunContext(run, stage.voice, decodeData(run, stage))
-    return Promise.resolve(callHandler(ctx, stage)).then(completed, failed)
+    const data = decodeData(run, stage)
+    const ran = stage.definition.checks ? checkedRun(run, stage, data) : callHandler(run, stage, data)
+    return Promise.resolve(ran).then(completed, failed)
   } catch (error) {
     return Promise.resolve(failed(error))
   }
@@ -55,14 +57,38 @@ export function judge(thrown: unknown, run: Run, definition: Definition): Ending
   }
 }
 
+/** As a handler gets it. @throws SerializationError, ValidationError, and what migrations throw */
+export async function inputOf(run: Run, stage: Stage): Promise<unknown> {
+  const data = decodeData(run, stage)
+  const { checks } = stage.definition
+  return checks ? dataIn(checks, data, { version: run.lease.version, what: dataName(run) }) : data
+}
+
+async function checkedRun(run: Run, stage: Stage, stored: unknown): Promise<unknown> {
+  const checks = stage.definition.checks!
+  const data = await dataIn(checks, stored, { version: run.lease.version, what: dataName(run) })
+  // Cancelled, timed out or lost meanwhile: there is nothing to begin any more.
+  if (run.aborted) throw run.aborted
+  return resultOut(checks, await callHandler(run, stage, data), resultName(run))
+}
+
+function dataName({ attempt: { id, task } }: Run): string {
+  return `data of job ${id} of task "${task}"`
+}
+
+function resultName({ attempt: { id, task } }: Run): string {
+  return `result of job ${id} of task "${task}"`
+}
+
 function decodeData(run: Run, stage: Stage): unknown {
-  const what = `data of job ${run.id} of task "${stage.definition.name}"`
+  const what = dataName(run)
   if (run.lease.damaged)
     throw new SerializationError(`${what} could not be read: its stored record is damaged`)
   return stage.codec.decode(run.lease.data, what)
 }
 
-function callHandler(ctx: RunContext, { definition, middleware }: Stage): unknown {
+function callHandler(run: Run, { definition, middleware, voice }: Stage, data: unknown): unknown {
+  const ctx = new RunContext(run, voice, data)
   const handler = definition.handler
   if (!handler) throw new TaskoraError(`task "${definition.name}" has no handler here`, "INVALID")
   if (middleware.length === 0) return handler(ctx.data, ctx)
@@ -73,7 +99,7 @@ function callHandler(ctx: RunContext, { definition, middleware }: Stage): unknow
 }
 
 function encodeResult(result: unknown, run: Run, stage: Stage): string {
-  const what = `result of job ${run.id} of task "${stage.definition.name}"`
+  const what = resultName(run)
   const text = stage.codec.encode(result, what)
   const bytes = text.length * 3 > stage.payloadBytes ? Buffer.byteLength(text) : 0
   if (bytes > stage.payloadBytes)

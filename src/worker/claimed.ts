@@ -40,7 +40,8 @@ export function claimedRun(
     ...(relation === undefined ? {} : { relation }),
   }
   const isDamaged = apart === null || record.flags.includes("d")
-  return new Run(attempt, { token: record.token, now: around.now, data, damaged: isDamaged })
+  const { token, terms } = record
+  return new Run(attempt, { token, now: around.now, data, damaged: isDamaged, version: terms?.version ?? 1 })
 }
 
 /** What is known of an attempt whose job was recovered before its claim was answered, at `at`, server time. */

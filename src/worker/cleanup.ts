@@ -2,7 +2,7 @@ import { within } from "../model/clock.ts"
 import { TaskoraError } from "../model/errors.ts"
 import type { Definition } from "../rules/definition.ts"
 import type { Core } from "../store/core.ts"
-import type { Stage } from "./attempt.ts"
+import { inputOf, type Stage } from "./attempt.ts"
 import { RunContext } from "./context.ts"
 import type { Run } from "./run.ts"
 
@@ -17,8 +17,10 @@ export async function cleanUp(
   const { enter } = run
   if (!onCancel || !enter) return
   try {
-    const data = run.lease.damaged ? undefined : stage.codec.decode(run.lease.data, `data of job ${run.id}`)
-    const cleaned = enter(async () => onCancel(data, new RunContext(run, stage.voice, data)))
+    const cleaned = enter(async () => {
+      const data = run.lease.damaged ? undefined : await inputOf(run, stage)
+      await onCancel(data, new RunContext(run, stage.voice, data))
+    })
     const late = () => {
       throw new TaskoraError(
         `onCancel of task "${run.attempt.task}" took longer than ${longestMs} ms`,

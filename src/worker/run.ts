@@ -47,6 +47,8 @@ export class Run {
       readonly now: number
       readonly data: string
       readonly damaged: boolean
+      /** Of the data. */
+      readonly version: number
     },
   ) {
     this.startedAt = lease.now
