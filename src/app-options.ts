@@ -1,3 +1,4 @@
+import { show } from "./model/duration.ts"
 import type { Observer } from "./model/observer.ts"
 import {
   checkNames,
@@ -33,6 +34,8 @@ export interface AppOptions {
     /** Most bytes of a job's data, and of a result, once serialized. Default 1 MiB. */
     readonly payloadBytes?: number
   }
+  /** Whether data is validated as it is dispatched, beside before its handler. Default true. */
+  readonly validateOnDispatch?: boolean
 }
 
 export interface ResolvedAppOptions {
@@ -43,9 +46,19 @@ export interface ResolvedAppOptions {
   readonly retention: Retention
   readonly events: { readonly maxLength: number; readonly inlineBytes: number }
   readonly payloadBytes: number
+  readonly validateOnDispatch: boolean
 }
 
-const names = ["adapter", "observers", "serializer", "defaults", "retention", "events", "limits"]
+const names = [
+  "adapter",
+  "observers",
+  "serializer",
+  "defaults",
+  "retention",
+  "events",
+  "limits",
+  "validateOnDispatch",
+]
 const what = "createTaskora"
 
 /** @throws TaskoraError (`INVALID`) naming what is wrong */
@@ -64,6 +77,9 @@ export function resolveAppOptions(options: AppOptions): ResolvedAppOptions {
   // What is wrong here is the app's fault, not that of the first task to be declared.
   resolveDefaults(defaults, `${what}: defaults`)
   checkNames(events, ["maxLength", "inlineBytes"], `${what}: events`)
+  const { validateOnDispatch = true } = options
+  if (typeof validateOnDispatch !== "boolean")
+    throw invalid(`${what}: validateOnDispatch must be true or false, not ${show(validateOnDispatch)}`)
   checkNames(limits, ["payloadBytes"], `${what}: limits`)
   return {
     adapter,
@@ -81,5 +97,6 @@ export function resolveAppOptions(options: AppOptions): ResolvedAppOptions {
       1,
       512 * 1_048_576,
     ),
+    validateOnDispatch,
   }
 }

@@ -169,7 +169,17 @@ export class Taskora {
       ready,
       seat: () => this.worker.seat(name),
     })
-    const host = { core, hub, inspector, canceller, producer, codec: this.options.codec }
+    const { codec, validateOnDispatch } = this.options
+    const host = {
+      core,
+      hub,
+      inspector,
+      canceller,
+      producer,
+      backlog: this.backlog,
+      codec,
+      validateOnDispatch,
+    }
     const task = new Task(definition, host, hub.declare(name))
     this.tasks.set(name, task)
     this.source.declared(definition)

@@ -1,8 +1,8 @@
-import { type Duration, durationMs } from "./model/duration.ts"
+import { type Duration, durationMs, show } from "./model/duration.ts"
 import { checkJobId, newId } from "./model/names.ts"
 import type { TraceRelation } from "./model/observer.ts"
-import { checkNames, wholeNumber } from "./model/options.ts"
-import { resolveRelation } from "./rules/definition.ts"
+import { checkNames, invalid, wholeNumber } from "./model/options.ts"
+import { type Definition, resolveRelation } from "./rules/definition.ts"
 
 export interface DispatchOptions {
   /** How long to wait before the job may run. Default 0. */
@@ -12,6 +12,8 @@ export interface DispatchOptions {
   /** Names the job while its record exists: a second dispatch under the same id stores nothing. */
   readonly jobId?: string
   readonly trace?: { readonly relation?: TraceRelation }
+  /** Stores the data unseen; it is still validated before the handler. Default false. */
+  readonly skipValidation?: boolean
 }
 
 /** What options come to. */
@@ -20,29 +22,36 @@ export interface PreparedJob {
   readonly delayMs: number
   readonly priority: number
   readonly relation?: TraceRelation
+  readonly skipValidation: boolean
   /** As `enqueue.lua` takes them; "" for a plain job. */
   readonly options: string
 }
 
 const highestPriority = 2 ** 21
-const optionNames = ["delay", "priority", "jobId", "trace"]
+const optionNames = ["delay", "priority", "jobId", "trace", "skipValidation"]
 /** Stands for no options at all, the usual case. */
 export const plainJob: DispatchOptions = Object.freeze({})
 
-/** @throws TaskoraError (`INVALID`) naming the option that is wrong; `what` says whose they are */
-export function prepareJob(given: DispatchOptions, what: string): PreparedJob {
-  if (given === plainJob) return { id: newId(), delayMs: 0, priority: 0, options: "" }
+/** @throws TaskoraError (`INVALID`) naming the option that is wrong */
+export function prepareJob(given: DispatchOptions, { name, version }: Definition): PreparedJob {
+  if (given === plainJob && version === 1)
+    return { id: newId(), delayMs: 0, priority: 0, skipValidation: false, options: "" }
+  const what = `task "${name}": dispatch`
   checkNames(given, optionNames, what)
-  const { jobId, trace } = given
+  const { jobId, trace, skipValidation = false } = given
+  if (typeof skipValidation !== "boolean")
+    throw invalid(`${what}: skipValidation must be true or false, not ${show(skipValidation)}`)
   const relation = resolveRelation(trace, what)
   const delayMs = given.delay === undefined ? 0 : durationMs(given.delay, `${what}: delay`)
   const priority =
     given.priority === undefined ? 0 : wholeNumber(given.priority, `${what}: priority`, 0, highestPriority)
+  const lines = version > 1 ? [`v ${version}`] : []
   return {
     id: jobId === undefined ? newId() : checkJobId(jobId),
     delayMs,
     priority,
-    options: optionText({ delayMs, priority, named: jobId !== undefined }, []),
+    skipValidation,
+    options: optionText({ delayMs, priority, named: jobId !== undefined }, lines),
     ...(relation === undefined ? {} : { relation }),
   }
 }

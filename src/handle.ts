@@ -24,7 +24,9 @@ export interface HandleHost {
  * A job that was dispatched. Awaiting the handle gives the job's id once it is stored, and rejects if it could not be;
  * `handle.result` is what the handler returned.
  */
-export class JobHandle<R = unknown> implements PromiseLike<string> {
+export class JobHandle<R = unknown, In = unknown> implements PromiseLike<string> {
+  /** For the compiler alone. */
+  declare readonly "~types"?: { readonly input: In; readonly output: R }
   private outcome: Stored | TaskoraError | undefined
   private waiting: Deferred<Stored> | undefined
   private waiter: JobFollower | undefined

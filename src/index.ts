@@ -1,6 +1,5 @@
 import type { AppOptions } from "./app-options.ts"
 import type { DispatchOptions } from "./dispatch-options.ts"
-import type { JobHandle } from "./handle.ts"
 import type { JobInfo } from "./manage/job-info.ts"
 import type { Context, MiddlewareContext } from "./model/context.ts"
 import type { Duration } from "./model/duration.ts"
@@ -12,10 +11,10 @@ import type { Middleware } from "./rules/middleware.ts"
 import type { RetryOptions } from "./rules/retry.ts"
 import type { Serializer } from "./rules/serializer.ts"
 import type { Adapter } from "./store/store.ts"
-import type { Task } from "./task.ts"
 
 export { createTaskora, type Taskora as App } from "./app.ts"
 export type { AppOptions } from "./app-options.ts"
+export { defineTask, type ImplementOptions, staticContract, type TaskContract } from "./contract.ts"
 export type { DispatchOptions } from "./dispatch-options.ts"
 export type { CancelAnswer, JobHandle } from "./handle.ts"
 export type { Inspector, JobPage, ListOptions, TaskStats, WorkerInfo } from "./manage/inspector.ts"
@@ -27,13 +26,16 @@ export * from "./model/errors.ts"
 export type * from "./model/events.ts"
 export type * from "./model/observer.ts"
 export type { Keep, RetentionOptions } from "./model/options.ts"
+export type { Schema, SchemaIssue, SchemaResult } from "./model/standard-schema.ts"
 export type { JobState } from "./model/states.ts"
 export type { Handler, ObjectiveOptions, TaskDefaults, TaskOptions } from "./rules/definition.ts"
 export type { Middleware } from "./rules/middleware.ts"
 export type { RetryOptions } from "./rules/retry.ts"
 export { json, type Serializer } from "./rules/serializer.ts"
+export { into, type MigrationRecord, type MigrationStep, type Migrations } from "./rules/versions.ts"
 export type { Adapter } from "./store/store.ts"
 export type { Task } from "./task.ts"
+export type { InferInput, InferOutput, Typed } from "./task-types.ts"
 
 /** The types under one name, for those who like `Taskora.Context`. */
 export declare namespace Taskora {
@@ -57,9 +59,3 @@ export declare namespace Taskora {
     TaskOptions,
   }
 }
-
-/** What a task, or a handle's task, takes. */
-export type InferInput<T> = T extends Task<infer In, unknown> ? In : never
-/** What a task's handler, or a handle's job, gives. */
-export type InferOutput<T> =
-  T extends Task<never, infer Out> ? Out : T extends JobHandle<infer Out> ? Out : never

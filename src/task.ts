@@ -1,3 +1,5 @@
+import { Admission } from "./admission.ts"
+import type { Backlog, Pending } from "./backlog.ts"
 import type { Canceller } from "./canceller.ts"
 import { type DispatchOptions, type PreparedJob, plainJob, prepareJob } from "./dispatch-options.ts"
 import { DispatchReport } from "./dispatch-report.ts"
@@ -23,13 +25,19 @@ export interface TaskHost {
   readonly codec: Codec
   readonly hub: EventHub
   readonly producer: Producer
+  readonly backlog: Backlog
+  /** Whether data is validated as it is dispatched. */
+  readonly validateOnDispatch: boolean
   readonly canceller: Canceller
   readonly inspector: Inspector
 }
 
 /** A task of an app: dispatches jobs and tells their events. */
 export class Task<In = unknown, Out = unknown> {
+  /** For the compiler alone. */
+  declare readonly "~types"?: { readonly input: In; readonly output: Out }
   private readonly handles: HandleHost
+  private readonly admission: Admission
 
   /** @internal */
   constructor(
@@ -39,6 +47,7 @@ export class Task<In = unknown, Out = unknown> {
     private readonly emitter: Emitter<TaskEvents>,
   ) {
     this.handles = handleHost(definition.name, host)
+    this.admission = new Admission(definition.name, host)
   }
 
   get name(): string {
@@ -49,9 +58,9 @@ export class Task<In = unknown, Out = unknown> {
    * Dispatches a job. Returns at once; awaiting the handle tells when it is stored (or could not be).
    * @throws TaskoraError (`INVALID`) for options that are wrong
    */
-  dispatch(data: In, options: DispatchOptions = plainJob): JobHandle<Out> {
+  dispatch(data: In, options: DispatchOptions = plainJob): JobHandle<Out, In> {
     const job = this.prepare(options)
-    const handle = new JobHandle<Out>(job.id, this.handles)
+    const handle = new JobHandle<Out, In>(job.id, this.handles)
     const { core } = this.host
     if (core.observers.none) {
       this.store(handle, { data, job, headers: undefined, report: undefined })
@@ -65,7 +74,9 @@ export class Task<In = unknown, Out = unknown> {
   }
 
   /** Dispatches many jobs, in their order: one call for each 500 jobs or 1 MiB. */
-  dispatchMany(jobs: readonly { readonly data: In; readonly options?: DispatchOptions }[]): JobHandle<Out>[] {
+  dispatchMany(
+    jobs: readonly { readonly data: In; readonly options?: DispatchOptions }[],
+  ): JobHandle<Out, In>[] {
     if (!Array.isArray(jobs))
       throw invalid(`task "${this.name}": dispatchMany takes a list of { data, options }`)
     const prepared = jobs.map((item) => {
@@ -83,7 +94,7 @@ export class Task<In = unknown, Out = unknown> {
     const headers = this.host.core.observers.dispatching(dispatch)
     const report = new DispatchReport(jobs.length, dispatch, this.host.core)
     return prepared.map((job, i) => {
-      const handle = new JobHandle<Out>(job.id, this.handles)
+      const handle = new JobHandle<Out, In>(job.id, this.handles)
       const own = Array.isArray(headers) ? headers[i] : headers
       this.store(handle, { data: jobs[i]!.data, job, headers: own, report })
       return handle
@@ -99,7 +110,7 @@ export class Task<In = unknown, Out = unknown> {
   }
 
   private prepare(options: DispatchOptions): PreparedJob {
-    return prepareJob(options, `task "${this.name}": dispatch`)
+    return prepareJob(options, this.definition)
   }
 
   private announce(facts: Omit<Dispatch, "task">): Dispatch {
@@ -128,7 +139,7 @@ export class Task<In = unknown, Out = unknown> {
       handle.reject(error as TaskoraError)
       return
     }
-    this.host.producer.add({
+    const pending: Pending = {
       id: job.id,
       options: job.options,
       body: `${encodeHeaders(item.headers, job.relation)}\n${text}`,
@@ -142,7 +153,10 @@ export class Task<In = unknown, Out = unknown> {
         handle.reject(error)
         report?.rejected(error)
       },
-    })
+    }
+    const schema = this.definition.checks?.input
+    if (schema) this.admission.admit(pending, job.skipValidation ? undefined : schema, item.data)
+    else this.host.producer.add(pending)
   }
 
   /** The data's bytes. @throws PayloadTooLargeError */
