@@ -3,7 +3,6 @@ import { Backlog } from "./backlog.ts"
 import { Canceller } from "./canceller.ts"
 import { Connection } from "./connection.ts"
 import type { ImplementOptions, TaskContract } from "./contract.ts"
-import { Contracts } from "./contracts.ts"
 import { EventHub } from "./events/hub.ts"
 import { Complaints, logFailure } from "./failure-log.ts"
 import { Inspector } from "./manage/inspector.ts"
@@ -13,25 +12,18 @@ import type { MiddlewareContext } from "./model/context.ts"
 import { type Duration, durationMs } from "./model/duration.ts"
 import { TaskoraError } from "./model/errors.ts"
 import type { AppEventName, AppEvents, EventMeta } from "./model/events.ts"
-import { checkTaskName } from "./model/names.ts"
 import { Observers } from "./model/observers.ts"
 import { checkNames, invalid } from "./model/options.ts"
 import type { Schema, SchemaInput, SchemaOutput } from "./model/standard-schema.ts"
-import { Producer } from "./producer.ts"
-import {
-  type AnyTaskOptions,
-  type Definition,
-  define,
-  type Handler,
-  type TaskOptions,
-} from "./rules/definition.ts"
+import { Registry } from "./registry.ts"
+import type { AnyTaskOptions, Handler, TaskOptions } from "./rules/definition.ts"
 import type { Middleware } from "./rules/middleware.ts"
 import type { Migrations } from "./rules/versions.ts"
 import { makeSource, type SourceHost } from "./source.ts"
 import type { Core } from "./store/core.ts"
 import { closedError, storeFailure } from "./store/failure.ts"
 import { Link } from "./store/link.ts"
-import { Task } from "./task.ts"
+import type { Task } from "./task.ts"
 import type { InputOptions, InputOutputOptions, OutputOptions } from "./task-types.ts"
 import { Worker } from "./worker/worker.ts"
 
@@ -54,14 +46,9 @@ export class Taskora {
   private readonly inspector: Inspector
   private readonly canceller: Canceller
   private readonly backlog = new Backlog()
-  private readonly tasks = new Map<string, Task>()
+  private readonly tasks: Registry
   private readonly middleware: Middleware<MiddlewareContext>[] = []
   private readonly source: SourceHost
-  private readonly contracts = new Contracts({
-    declare: (name, options) => this.declare(name, options),
-    resolve: (name, options) => this.resolve(name, options),
-    handle: (task, definition) => this.handle(task, definition),
-  })
   private starting: Promise<void> | undefined
   private listening: Promise<void> | undefined
   private closing: Promise<void> | undefined
@@ -95,12 +82,25 @@ export class Taskora {
     this.worker = new Worker({ core: this.core, codec, middleware: this.middleware })
     this.connection = new Connection(this.core)
     const ready = () => this.connection.open()
-    const names = () => [...this.tasks.keys()]
+    const names = () => this.tasks.names
     this.inspector = new Inspector(this.core, { codec, ready, tasks: names })
     const keepFailed = (task: string) => this.tasks.get(task)?.definition.retention.failed.maxItems ?? 0
     this.canceller = new Canceller(this.core, { ready, keepFailed })
     this.source = makeSource(this.core, { worker: this.worker, queue: new QueueRead(this.core, names) })
     this.observers.source(this.source)
+    const { core, hub, backlog, connection, worker, source, canceller, inspector } = this
+    const host = {
+      core,
+      hub,
+      backlog,
+      connection,
+      worker,
+      source,
+      canceller,
+      inspector,
+      options: this.options,
+    }
+    this.tasks = new Registry(host)
   }
 
   /**
@@ -120,10 +120,7 @@ export class Taskora {
   task<In = unknown, Out = unknown>(name: string, options: TaskOptions<In, Out>): Task<In, Awaited<Out>>
   task(name: string, given: unknown = {}): Task<never, never> {
     const options = (typeof given === "function" ? { handler: given } : given) as AnyTaskOptions
-    checkTaskName(name)
-    const task = this.declare(name, options)
-    if (task.definition.handler) this.handle(task, task.definition)
-    return task as Task<never, never>
+    return this.tasks.declare(name, options) as Task<never, never>
   }
 
   /**
@@ -131,7 +128,7 @@ export class Taskora {
    * @throws TaskoraError (`INVALID`) where the name is taken otherwise
    */
   register<In, Out, Data, Given>(contract: TaskContract<In, Out, Data, Given>): Task<In, Out> {
-    return this.contracts.register(contract) as Task<In, Out>
+    return this.tasks.register(contract) as Task<In, Out>
   }
 
   /**
@@ -149,55 +146,7 @@ export class Taskora {
     options: ImplementOptions<Data, Given> & { readonly handler: Handler<Data, Given> },
   ): Task<In, Out>
   implement(contract: unknown, handler: unknown, options?: unknown): Task<never, never> {
-    return this.contracts.implement(contract, handler as Handler, options as AnyTaskOptions) as Task<
-      never,
-      never
-    >
-  }
-
-  private declare(name: string, options: AnyTaskOptions): Task {
-    if (this.tasks.has(name))
-      throw invalid(`task "${name}" is declared already; keep what taskora.task() returned`)
-    if (this.closing) throw closedError()
-    const definition = this.resolve(name, options)
-    const { core, hub, inspector, canceller } = this
-    this.connection.declare(name, definition.info)
-    const ready = () => this.connection.ready(hub.reader.joinUnderWay(name))
-    const producer = new Producer(name, {
-      core,
-      backlog: this.backlog,
-      ready,
-      seat: () => this.worker.seat(name),
-    })
-    const { codec, validateOnDispatch } = this.options
-    const host = {
-      core,
-      hub,
-      inspector,
-      canceller,
-      producer,
-      backlog: this.backlog,
-      codec,
-      validateOnDispatch,
-    }
-    const task = new Task(definition, host, hub.declare(name))
-    this.tasks.set(name, task)
-    this.source.declared(definition)
-    return task
-  }
-
-  private resolve(name: string, options: AnyTaskOptions): Definition {
-    return define(name, options, this.options.defaults, this.options.retention)
-  }
-
-  private handle(task: Task, definition: Definition): void {
-    if (this.closing) throw closedError()
-    if (task.definition !== definition) {
-      task.definition = definition
-      this.connection.declare(definition.name, definition.info)
-      this.source.declared(definition)
-    }
-    this.worker.add(definition).catch((error: unknown) => this.core.report(error, "script"))
+    return this.tasks.implement(contract, handler as Handler, options as AnyTaskOptions) as Task<never, never>
   }
 
   /** Wraps every handler of this app, in the order of the calls. Before `start()` only. @throws TaskoraError (`INVALID`) */
@@ -250,6 +199,7 @@ export class Taskora {
   close(options: { readonly timeout?: Duration } = {}): Promise<void> {
     checkNames(options, ["timeout"], "close")
     const timeoutMs = durationMs(options.timeout ?? 30_000, "close: timeout")
+    this.tasks.close()
     this.closing ??= this.end(timeoutMs)
     return this.closing
   }
@@ -262,10 +212,7 @@ export class Taskora {
   private async begin(): Promise<void> {
     await this.listen()
     await this.worker.start()
-    const handled = [...this.tasks.values()]
-      .filter(({ definition }) => definition.handler)
-      .map(({ name }) => name)
-    this.observers.transition({ kind: "worker ready", tasks: handled })
+    this.observers.transition({ kind: "worker ready", tasks: this.tasks.handled })
     this.hub.app.emit("worker:ready", undefined)
   }
 
