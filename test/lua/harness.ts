@@ -261,7 +261,7 @@ export function heldOf({ claimed }: SettleReply): Held[] {
   return held
 }
 
-function redisReader(redis: Redis): Reader {
+export function redisReader(redis: Redis): Reader {
   return {
     async run(commands) {
       if (commands.length === 0) return []

@@ -1,0 +1,236 @@
+import type { Deed, Trial } from "./trial.ts"
+
+const once = { dispatched: 1, started: 1, completed: 1 }
+
+/** The settlement of this kind; what a claim alone, or another settlement, says is left alone. */
+const settles = (kind: string) => (args: readonly (string | number)[]) => args.slice(12).includes(kind)
+const claims = (args: readonly (string | number)[]) => args.length === 12 && Number(args[4]) > 0
+
+/** A worker, and a job that another process dispatches once the strike is due. */
+async function run(trial: Trial, strike: () => void): Promise<void> {
+  await trial.worker()
+  strike()
+  await trial.producer.dispatch("work")
+}
+
+function settlement(
+  title: string,
+  kind: string,
+  deed: Omit<Deed, "title" | "script" | "act"> & Partial<Deed>,
+): Deed {
+  return { title: `settle: ${title}`, script: "settle", fits: settles(kind), act: run, ...deed }
+}
+
+const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
+
+/** Resolves when the run is aborted. */
+const untilAborted = (_data: string, { signal }: { readonly signal: AbortSignal }) =>
+  new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()))
+
+function cancelled(title: string, state: string, deed: Partial<Deed> & Pick<Deed, "act">): Deed {
+  return {
+    title: `cancel: ${title}`,
+    script: "cancel",
+    counts: { dispatched: 1, [`cancelled_${state}`]: 1 },
+    ...deed,
+  }
+}
+
+async function cancelOf(trial: Trial, strike: () => void, options: { delay?: number; priority?: number }) {
+  const handle = trial.producer.dispatch("never", options)
+  await handle
+  strike()
+  const said = await handle.cancel({ reason: "no need" })
+  if (said !== "cancelled") throw new Error(`cancel answered ${said}`)
+  // Whoever works now must not find it.
+  await trial.worker(false)
+  await trial.until(
+    ({ waiting, priority }) => waiting.length + priority.size === 0,
+    "nothing is left in the list",
+  )
+}
+
+function upkeep(title: string, deed: Partial<Deed> & Pick<Deed, "act" | "counts">): Deed {
+  return { title: `upkeep: ${title}`, script: "upkeep", ...deed }
+}
+
+/** A job whose worker vanished, for the upkeep of a worker that comes then. */
+async function abandoned(trial: Trial, strike: () => void, cancel = false): Promise<void> {
+  const handle = trial.producer.dispatch("work")
+  await handle
+  const id = await trial.vanish()
+  if (id !== handle.id) throw new Error(`the ghost took ${id}`)
+  if (cancel && (await handle.cancel()) !== "requested") throw new Error("the cancel was not a request")
+  await pause(5)
+  strike()
+  await trial.worker(false)
+}
+
+/** Upkeep turns come every half lease. */
+const hasty = { stall: { interval: 200 } } as const
+
+/** Every writing script, in each way that writes something of its own. */
+export const deeds: readonly Deed[] = [
+  { title: "enqueue: a plain job", script: "enqueue", act: run, counts: once },
+  {
+    title: "enqueue: jobs of every sort",
+    script: "enqueue",
+    async act(trial, strike) {
+      await trial.worker()
+      strike()
+      const options = [{}, { priority: 2 }, { delay: 20 }, { jobId: "named" }, { jobId: "named" }]
+      await Promise.all(
+        trial.producer.dispatchMany(options.map((o) => ({ data: "x".repeat(1500), options: o }))),
+      )
+    },
+    counts: { dispatched: 4, started: 4, completed: 4 },
+  },
+  {
+    title: "launch",
+    script: "launch",
+    async act(trial, strike) {
+      const own = await trial.worker()
+      strike()
+      await own.dispatch("x".repeat(1500))
+    },
+    counts: once,
+  },
+  { title: "settle: a claim", script: "settle", fits: claims, act: run, counts: once },
+  settlement("completed", "completed", { handler: () => "y".repeat(2000), counts: once }),
+  settlement("completed, none kept", "completed", {
+    options: { retention: { completed: { maxItems: 0 } } },
+    counts: once,
+  }),
+  settlement("failed", "failed", {
+    handler: () => Promise.reject(new Error("broken")),
+    counts: { dispatched: 1, started: 1, failed: 1, attempts_failed: 1 },
+  }),
+  ...[0, 20].map((delay) =>
+    settlement(`retried ${delay === 0 ? "at once" : "later"}`, "retried", {
+      options: { retry: { attempts: 2, delay, jitter: false } },
+      handler: (_, { attempt }) => (attempt === 1 ? Promise.reject(new Error("once more")) : "done"),
+      counts: { dispatched: 1, started: 2, completed: 1, attempts_failed: 1, retried: 1 },
+    }),
+  ),
+  settlement("cancelled", "cancelled", {
+    handler: untilAborted,
+    async act(trial, strike) {
+      await trial.worker()
+      strike()
+      const handle = trial.producer.dispatch("work")
+      await trial.until(({ active }) => active.size === 1, "it runs")
+      const said = await handle.cancel()
+      if (said !== "requested") throw new Error(`cancel answered ${said}`)
+    },
+    counts: { dispatched: 1, started: 1, cancelled_active: 1 },
+  }),
+  settlement("released", "released", {
+    // The same attempt runs again, where the next worker takes it.
+    handler: (data, ctx, { runs }) =>
+      runs.filter((id) => id === ctx.id).length === 1 ? untilAborted(data, ctx) : "done",
+    async act(trial, strike) {
+      await trial.worker()
+      const first = trial.app
+      await trial.producer.dispatch("work")
+      await trial.until(({ active }) => active.size === 1, "it runs")
+      strike()
+      await first.close({ timeout: 0 })
+      await trial.worker(false)
+    },
+    counts: { dispatched: 1, started: 2, completed: 1, released: 1 },
+  }),
+  settlement("a report, then the outcome", "progress", {
+    async handler(_, ctx) {
+      for (let i = 0; i < 12; i++) ctx.progress(i)
+    },
+    counts: once,
+  }),
+  {
+    title: "renew",
+    script: "renew",
+    async handler(_, ctx) {
+      await ctx.heartbeat()
+    },
+    act: run,
+    counts: once,
+  },
+  {
+    title: "progress",
+    script: "progress",
+    async handler(_, ctx) {
+      for (let i = 0; i < 3; i++) {
+        ctx.progress({ step: i })
+        await pause(1)
+      }
+    },
+    act: run,
+    counts: once,
+  },
+  {
+    title: "log",
+    script: "log",
+    async handler(_, ctx) {
+      ctx.log.info("first", { n: 1 })
+      await pause(1)
+      ctx.log.warn("second")
+    },
+    act: run,
+    counts: once,
+  },
+  cancelled("a waiting job", "waiting", { act: (trial, strike) => cancelOf(trial, strike, {}) }),
+  cancelled("a waiting job with a priority", "waiting", {
+    act: (trial, strike) => cancelOf(trial, strike, { priority: 1 }),
+  }),
+  cancelled("a delayed job", "delayed", {
+    act: (trial, strike) => cancelOf(trial, strike, { delay: 60_000 }),
+  }),
+  cancelled("an active job", "active", {
+    handler: untilAborted,
+    async act(trial, strike) {
+      await trial.worker()
+      const handle = trial.producer.dispatch("work")
+      await trial.until(({ active }) => active.size === 1, "it runs")
+      strike()
+      const said = await handle.cancel({ reason: "stop" })
+      // Its worker may have settled it as cancelled before the answer to the repetition; the answer is the same.
+      if (said !== "requested") throw new Error(`cancel answered ${said}`)
+    },
+    counts: { dispatched: 1, started: 1, cancelled_active: 1 },
+  }),
+  upkeep("promotion", {
+    async act(trial, strike) {
+      await trial.worker()
+      await trial.producer.dispatch("work", { delay: 30 })
+      strike()
+    },
+    counts: once,
+  }),
+  upkeep("recovery", {
+    options: hasty,
+    act: (trial, strike) => abandoned(trial, strike),
+    counts: { dispatched: 1, started: 2, completed: 1, stalled_recovered: 1 },
+  }),
+  upkeep("stalled too often", {
+    options: { stall: { interval: 200, maxCount: 0 } },
+    act: (trial, strike) => abandoned(trial, strike),
+    counts: { dispatched: 1, started: 1, failed: 1, attempts_failed: 1, stalled_failed: 1 },
+  }),
+  upkeep("a request that nobody fulfilled", {
+    options: hasty,
+    act: (trial, strike) => abandoned(trial, strike, true),
+    counts: { dispatched: 1, started: 1, cancelled_active: 1 },
+  }),
+  upkeep("trimming", {
+    options: { ...hasty, retention: { completed: { maxAge: 1 } } },
+    async act(trial, strike) {
+      await trial.worker()
+      strike()
+      await trial.producer.dispatch("work")
+      await trial.until(
+        ({ completed, stats }) => completed.length === 0 && stats.get("completed") === "3",
+        "all is trimmed",
+      )
+    },
+    counts: once,
+  }),
+]
