@@ -17,20 +17,27 @@ export interface Surroundings {
 const lists = { c: "completed", f: "failed", x: "cancelled" } as const
 const perBand = 4_294_967_296n
 
-/** The rules of engine.md that a task's state breaks, in words. */
+type Rule = (state: TaskState, around: Surroundings) => Iterable<string>
+
+/** Each rule with the invariant that it holds (I1 to I14, as test/faults names them). */
+const rules: readonly (readonly [invariant: string, rule: Rule])[] = [
+  ["I2", (...of) => records(...of)],
+  ["I2", (...of) => collections(...of)],
+  ["I12", (...of) => appendages(...of)],
+  ["I2", (...of) => requests(...of)],
+  ["I2", (...of) => expiries(...of)],
+  ["I11", (...of) => hints(...of)],
+  ["I10", (...of) => stream(...of)],
+  ["I8", (...of) => counters(...of)],
+  ["I3", (...of) => ends(...of)],
+  ["I4", (...of) => stories(...of)],
+  ["I5", (...of) => tokens(...of)],
+  ["I8", (...of) => growth(...of)],
+]
+
+/** The invariants that a task's state breaks, in words. */
 export function violations(state: TaskState, around: Surroundings): string[] {
-  return [
-    ...records(state, around),
-    ...collections(state, around),
-    ...appendages(state, around),
-    ...requests(state, around),
-    ...expiries(state, around),
-    ...hints(state, around),
-    ...stream(state, around),
-    ...counters(state, around),
-    ...lives(state, around),
-    ...growth(state, around),
-  ]
+  return rules.flatMap(([name, rule]) => [...rule(state, around)].map((what) => `${name}: ${what}`))
 }
 
 function number(state: TaskState, name: string): number {
@@ -209,34 +216,43 @@ function* counters(state: TaskState, { ledger }: Surroundings): Generator<string
     yield `${n("started")} runs were started; ${runs} ended and ${state.active.size} go on`
 }
 
-/** Each life of a job ends with one terminal entry, after which nothing is told of it. */
-function* lives(state: TaskState, { ledger, lives, damaged }: Surroundings): Generator<string> {
+function storiesOf(ledger: Ledger): Map<string, string[]> {
   const stories = new Map<string, string[]>()
   for (const event of ledger.events) {
     const story = stories.get(event.id) ?? []
     story.push(isTerminal(event) ? "end" : event.name)
     stories.set(event.id, story)
   }
+  return stories
+}
+
+/** Each life of a job ends with one terminal entry. */
+function* ends(state: TaskState, { ledger, lives, damaged }: Surroundings): Generator<string> {
+  const told = storiesOf(ledger)
   for (const [id, count] of lives) {
     if (damaged.has(id)) continue
     const r = state.records.get(id)
-    const story = stories.get(id) ?? []
-    const ends = story.filter((name) => name === "end").length
+    const ends = (told.get(id) ?? []).filter((name) => name === "end").length
     const due = r && !(r.state in lists) ? count - 1 : count
     if (ends !== due) yield `${id} lived ${count} times and ended ${ends} times`
-    if (!storyPattern.test(story.map((name) => `${name} `).join("")))
+  }
+}
+
+/** What is told of a job makes sense, and nothing is told after its end. */
+function* stories(_state: TaskState, { ledger, lives, damaged }: Surroundings): Generator<string> {
+  for (const [id, story] of storiesOf(ledger)) {
+    if (!lives.has(id)) yield `the stream tells of ${id}, which was never stored`
+    if (!damaged.has(id) && !storyPattern.test(story.map((name) => `${name} `).join("")))
       yield `the stream tells of ${id}: ${story.join(" ")}`
   }
-  for (const id of stories.keys())
-    if (!lives.has(id)) yield `the stream tells of ${id}, which was never stored`
 }
 
 /** What one life is told by. A hand-back is not told, so one run may follow another. */
 const storyPattern =
   /^((active (progress )*(stalled |failed retrying )?)*end )*(active (progress )*(stalled |failed retrying )?)*$/
 
-/** Tokens, counters and seq only rise, and the epoch stays. */
-function* growth(state: TaskState, { before }: Surroundings): Generator<string> {
+/** Tokens only rise: each was granted once. */
+function* tokens(state: TaskState, { before }: Surroundings): Generator<string> {
   const tokens = [...state.active.keys()].map((member) => Number(member.split("\t")[1]))
   if (new Set(tokens).size !== tokens.length) yield `a token was granted twice: ${tokens}`
   if (tokens.some((token) => token > number(state, "token")))
@@ -245,6 +261,11 @@ function* growth(state: TaskState, { before }: Surroundings): Generator<string> 
   for (const member of state.active.keys())
     if (!before.active.has(member) && Number(member.split("\t")[1]) <= number(before, "token"))
       yield `${member} was granted a token that is not new`
+}
+
+/** Counters and seq only rise, and the epoch stays. */
+function* growth(state: TaskState, { before }: Surroundings): Generator<string> {
+  if (!before) return
   const falling = ["tombs", "requests", "due", "ranked", "epoch", "sweeping"]
   for (const [name, value] of before.stats) {
     if (name.startsWith("lane:") || falling.includes(name)) continue
