@@ -29,6 +29,8 @@ export interface ReaderListener {
 const blockMs = 5000
 const entriesPerRead = 100
 const checkedPerCall = 100
+/** In a cluster, where each takes a call of its own, and a node that was lost is doubted by the store itself. */
+const checkedInCluster = 5
 /** While some stream cannot be read, the others are not waited for as long. */
 const sickBlockMs = 1000
 
@@ -206,10 +208,15 @@ export class Reader {
   private async check(all: boolean): Promise<void> {
     const positions = [...this.positions.values()]
     const from = all || this.checkFrom >= positions.length ? 0 : this.checkFrom
-    const to = all ? positions.length : from + checkedPerCall
+    const to = all
+      ? positions.length
+      : from + (this.core.link.adapter.slotOf ? checkedInCluster : checkedPerCall)
     this.checkFrom = to
     for (let at = from; at < Math.min(to, positions.length); at += checkedPerCall) {
-      const groups = this.core.link.callable(positions.slice(at, at + checkedPerCall), ({ task }) => task)
+      const groups = this.core.link.callable(
+        positions.slice(at, Math.min(to, at + checkedPerCall)),
+        ({ task }) => task,
+      )
       const checks = await Promise.allSettled(groups.map((group) => this.checkGroup(group)))
       const failed = checks.filter((check) => check.status === "rejected")
       // Of a node of a cluster that is away, nothing is known until it is back; the others are read meanwhile.

@@ -9,6 +9,8 @@ import { tellStalled } from "./stalled.ts"
 const longestEveryMs = 5000
 const shortestEveryMs = 20
 const tasksPerCall = 100
+/** In a cluster, a task with nothing to do is left alone for one lease, and no longer than this. */
+const longestRestMs = 30_000
 
 /**
  * Recovers lost leases, promotes what is due and trims what is old, for all tasks that this process works on. Any number
@@ -18,6 +20,8 @@ export class Upkeep {
   private n = 0
   private timer: Timer | undefined
   private readonly dueTimers = new Map<Slots, { readonly timer: Timer; readonly at: number }>()
+  /** Until when tasks with nothing to do are left alone in a cluster, where each takes a call of its own. */
+  private readonly rests = new Map<Slots, number>()
   private disposed = false
   /** The last turn of what one call may speak for, by the slot in a cluster: no node waits for another that is away. */
   private readonly turns = new Map<number, Promise<void>>()
@@ -71,8 +75,10 @@ export class Upkeep {
 
   /** One turn over all tasks but those whose last turn has not ended, which is waited for no longer than the next one. */
   private async keepIdle(): Promise<void> {
-    const idle = this.groups([...this.slots]).filter((group) => !this.turns.has(this.slotOf(group)))
     const { clock } = this.core.link
+    const now = clock.monotonic()
+    const due = [...this.slots].filter((slots) => slots.runs.size > 0 || (this.rests.get(slots) ?? 0) <= now)
+    const idle = this.groups(due).filter((group) => !this.turns.has(this.slotOf(group)))
     await within(clock, Promise.all(idle.map((group) => this.keepNext(group))), {
       ms: longestEveryMs,
       late: () => [],
@@ -144,6 +150,11 @@ export class Upkeep {
     if (done === "stale") return false
     if (done.due > 0) this.due(slots, done.due)
     for (const stalled of done.stalled) tellStalled(stalled, at, { core: this.core, slots })
+    const { adapter, clock } = this.core.link
+    if (adapter.slotOf && !done.more && done.promoted === 0 && done.stalled.length === 0) {
+      // So a lease that ran out is still noticed within two.
+      this.rests.set(slots, clock.monotonic() + Math.min(longestRestMs, slots.definition.leaseMs))
+    }
     return done.more
   }
 }

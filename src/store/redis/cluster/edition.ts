@@ -14,16 +14,18 @@ import type { ScriptSource } from "../../store.ts"
 const prelude = `local redis = (function(server)
   local call = server.call
   call("EXISTS", KEYS[1] .. "-", KEYS[1] .. "--")
-  local function told(command, ...)
-    if command == "PUBLISH" then return call("SPUBLISH", ...) end
-    local reply = call(command, ...)
-    if command == "XADD" or command == "ZADD" then
-      local key = ...
-      if command == "XADD" or string.sub(key, -5) == ":wake" then call("SPUBLISH", key, "") end
+  local function telling(run)
+    return function(command, ...)
+      if command == "PUBLISH" then return run("SPUBLISH", ...) end
+      local reply = run(command, ...)
+      if command == "XADD" or command == "ZADD" then
+        local key = ...
+        if command == "XADD" or string.sub(key, -5) == ":wake" then call("SPUBLISH", key, "") end
+      end
+      return reply
     end
-    return reply
   end
-  return { call = told, pcall = server.pcall, error_reply = server.error_reply, status_reply = server.status_reply }
+  return { call = telling(call), pcall = telling(server.pcall), error_reply = server.error_reply, status_reply = server.status_reply }
 end)(redis)
 `
 

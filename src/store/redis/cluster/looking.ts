@@ -67,6 +67,11 @@ export class ClusterReading {
     this.#watch.ringAll()
   }
 
+  /** Streams can be looked at that could not before. */
+  ring(): void {
+    this.#watch.ringAll()
+  }
+
   end(error: StoreError): void {
     this.#watch.end(error)
   }

@@ -7,8 +7,8 @@ import { type Place, placeText, type Target } from "../target.ts"
 export interface NodeListeners {
   up(node: ClusterNode): void
   lost(node: ClusterNode, ending: Ending): void
-  /** The connection that reads streams can be used, for the first time or again. */
-  readerUp(node: ClusterNode): void
+  /** The connection that reads streams can be used: again, or for the first time. */
+  readerUp(node: ClusterNode, again: boolean): void
   /** The connection that hears messages can be used, for the first time or again: what it was subscribed to is gone. */
   earUp(node: ClusterNode): void
   /** A slot has left the node, and with it subscriptions. */
@@ -48,7 +48,14 @@ export class ClusterNode {
       lost: (ending) => on.lost(this, ending),
     })
     this.scripts = new ScriptCalls(this.commands, { readOnly })
-    this.reader = connection({ role: "reader", up: () => on.readerUp(this) })
+    let lost = false
+    this.reader = connection({
+      role: "reader",
+      up: () => on.readerUp(this, lost),
+      lost: () => {
+        lost = true
+      },
+    })
     this.ear = connection({
       role: "subscriber",
       up: () => {

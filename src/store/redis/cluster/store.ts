@@ -1,4 +1,4 @@
-import { ConnectionError, TaskoraError } from "../../../model/errors.ts"
+import { ConnectionError, PermissionError, TaskoraError } from "../../../model/errors.ts"
 import { slotOf } from "../../slots.ts"
 import {
   type Reply,
@@ -9,6 +9,7 @@ import {
   type StoreListeners,
   type StreamChunk,
 } from "../../store.ts"
+import { ReplyError } from "../failures.ts"
 import { checkServer } from "../fitness.ts"
 import type { Ending, Probe } from "../link.ts"
 import { answerMs } from "../script-calls.ts"
@@ -55,7 +56,7 @@ export class ClusterStore implements Store {
         lost: (node, ending) => this.#lost(node, ending),
         changed: () => this.#changed(),
         whole: () => this.#back(),
-        readerUp: () => this.#reading.doubt(),
+        readerUp: (_, again) => (again ? this.#reading.doubt() : this.#reading.ring()),
         earUp: (node) => this.#subscriptions.lost(node),
         slotLeft: (node) => {
           this.#topology.refresh()
@@ -204,9 +205,18 @@ export class ClusterStore implements Store {
 
   #unreachable(ending: Ending | StoreError): Error {
     if (this.#closing) return new TaskoraError("the store has been closed", "CLOSED")
-    if (ending instanceof StoreError)
-      return new ConnectionError(`the cluster's map could not be read: ${ending.message}`)
-    const places = this.#options.target.seeds.map(({ host, port }) => placeText({ address: host, port }))
-    return unreachable(ending, places.join(", "))
+    const seeds = this.#options.target.seeds.map(({ host, port }) => placeText({ address: host, port }))
+    const places = seeds.join(", ")
+    if (!(ending instanceof StoreError)) return unreachable(ending, places)
+    if (/cluster support disabled/.test(ending.message))
+      return new TaskoraError(
+        `Redis at ${places} is not part of a cluster; give its URL alone: redisAdapter(url)`,
+        "CONNECTION",
+      )
+    if (ending instanceof ReplyError && ending.code === "NOPERM") {
+      const what = "the Redis user may not run cluster slots; add to its ACL: +cluster|slots"
+      return new PermissionError(what, ["cluster|slots"])
+    }
+    return new ConnectionError(`the map of the cluster at ${places} could not be read: ${ending.message}`)
   }
 }
