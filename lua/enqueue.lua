@@ -4,16 +4,18 @@
 -- Stores new jobs, all or none, in the order given. Each job: id, options, body (headers \n data).
 -- options: "" or "delay,priority,named" (ms; 0 to 2^21; 1 where the user chose the id), then a line for each further one,
 -- a letter, a space and its fields (see `enqueue_rare`).
--- Replies { "stored", time, words } with a letter for each job: s stored, d duplicate (its id has a record already).
+-- Replies { "stored", time, answer, head, head ... }. answer: a letter for each job: s stored, b stored and replaced another
+-- (debounce), d its id has a record already, u another job stands for it (deduplicate), t throttled; then, each behind a
+-- newline, for b and u the other job's id, for t the ms until it may come again. head: of the record of each replaced job.
 local lane = "lane:" .. a.lane
 local known = redis.call("HMGET", q.stats, lane, "due", "epoch", "dispatched")
 local verdict, answer = lane_check(known[1], tonumber(a.n))
 local now = server_time()
 if verdict == "stale" then return { "stale" } end
-if verdict == "same" then return { "stored", now, answer } end
+if verdict == "same" then return enqueue_rare().again(a, now, answer) end
 
 local created = whole(now)
-local cold, records, ids, words, n = created .. ",,,,,,,,\n\n", {}, {}, {}, 0
+local cold, records, ids, words, n, heads = created .. ",,,,,,,,\n\n", {}, {}, {}, 0, nil
 for i = first, #ARGV, 3 do
   if ARGV[i + 1] ~= "" then
     ids = nil
@@ -44,11 +46,11 @@ if ids then
 else
   local jobs, said = enqueue_rare().read(a, ARGV, first, now)
   if not jobs then return redis.error_reply(said) end
-  enqueue_rare().write(q, a, jobs, now, tonumber(known[2] or ""))
+  heads = enqueue_rare().write(q, a, jobs, now, tonumber(known[2] or ""))
   answer, n = said, #jobs
 end
 
 -- Counters that fall within one epoch were lost in a failover; a new epoch is a real new beginning.
 if not known[3] then redis.call("HSETNX", q.stats, "epoch", a.lane .. "-" .. created) end
 redis.call("HSET", q.stats, lane, lane_receipt(a.n, created, answer), "dispatched", whole((known[4] or 0) + n))
-return { "stored", now, answer }
+return heads and { "stored", now, answer, unpack(heads) } or { "stored", now, answer }

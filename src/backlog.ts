@@ -5,12 +5,24 @@ export interface Stored {
   readonly enqueued: boolean
   /** Server time of the call. */
   readonly at: number
+  /** Where nothing was stored: the job that was there already. */
+  readonly existingId?: string
+  /** Where a throttle refused it: when it may come again. */
+  readonly retryAfterMs?: number
+  /** The job whose place it took. */
+  readonly replaced?: Replaced
+}
+
+export interface Replaced {
+  readonly id: string
+  /** As it was, without its data; "" where it is gone. */
+  readonly record: string
 }
 
 /** A job on its way into the store. */
 export interface Pending {
   readonly id: string
-  /** "" or "delay,priority,named", as `enqueue.lua` takes it. */
+  /** "" for a plain job; else as `enqueue.lua` takes it. */
   readonly options: string
   /** Headers, a newline, data. */
   readonly body: string

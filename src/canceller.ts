@@ -1,12 +1,10 @@
 import { show } from "./model/duration.ts"
 import { ConnectionError, TaskoraError, UnconfirmedError } from "./model/errors.ts"
-import type { Transition } from "./model/observer.ts"
 import { invalid } from "./model/options.ts"
+import { tellRemoved } from "./removed.ts"
 import { cut } from "./rules/thrown.ts"
 import type { Core } from "./store/core.ts"
-import { decodeHeaders } from "./store/headers.ts"
 import { Lane } from "./store/lane.ts"
-import { decodeRecord } from "./store/record.ts"
 import type { CancelReply } from "./store/replies.ts"
 import { scripts } from "./store/scripts.ts"
 import { StoreError } from "./store/store.ts"
@@ -85,23 +83,9 @@ export class Canceller {
     id: string,
     { reply, reason }: { reply: CancelReply; reason: string | undefined },
   ): void {
-    const { observers } = this.core
-    if (!observers.watched || reply.state === "") return
-    const record = decodeRecord(reply.record)
-    const { headers } = decodeHeaders(record?.headers ?? "")
-    const common = { task, id, headers, ...(record?.run ? { previousRun: record.run } : {}) }
-    const transition: Transition =
-      reply.state === "active"
-        ? { kind: "cancel requested", ...common }
-        : {
-            kind: "removed",
-            ...common,
-            state: reply.state,
-            totalMs: Math.max(0, reply.at - (record?.lifeStart ?? reply.at)),
-            attempts: record?.attempt ?? 0,
-            ...(reason === undefined ? {} : { reason }),
-          }
-    observers.transition(transition)
+    if (reply.state === "") return
+    const { at, record, state } = reply
+    tellRemoved(this.core, { task, id, at, record, state, ...(reason === undefined ? {} : { reason }) })
   }
 }
 

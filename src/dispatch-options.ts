@@ -1,16 +1,24 @@
+import { type Gate, type GateOptions, gateNames, resolveGate } from "./gates.ts"
 import { type Duration, durationMs, show } from "./model/duration.ts"
 import { checkJobId, newId } from "./model/names.ts"
 import type { TraceRelation } from "./model/observer.ts"
 import { checkNames, invalid, wholeNumber } from "./model/options.ts"
 import { type Definition, resolveRelation } from "./rules/definition.ts"
+import type { Core } from "./store/core.ts"
 
-export interface DispatchOptions {
+/** `debounce`, `throttle`, `deduplicate` and `jobId` exclude one another. */
+export interface DispatchOptions extends GateOptions {
   /** How long to wait before the job may run. Default 0. */
   readonly delay?: Duration
   /** 0 to 2^21; higher ones run first, equal ones in order. Default 0. */
   readonly priority?: number
   /** Names the job while its record exists: a second dispatch under the same id stores nothing. */
   readonly jobId?: string
+  /**
+   * Where nothing is stored because of `throttle`, `deduplicate` or `jobId`, the handle rejects, with ThrottledError or
+   * DuplicateJobError. Default false.
+   */
+  readonly throwOnReject?: boolean
   readonly trace?: { readonly relation?: TraceRelation }
   /** Stores the data unseen; it is still validated before the handler. Default false. */
   readonly skipValidation?: boolean
@@ -23,22 +31,33 @@ export interface PreparedJob {
   readonly priority: number
   readonly relation?: TraceRelation
   readonly skipValidation: boolean
+  readonly gate?: Gate
+  readonly throwOnReject?: boolean
   /** As `enqueue.lua` takes them; "" for a plain job. */
   readonly options: string
 }
 
 const highestPriority = 2 ** 21
-const optionNames = ["delay", "priority", "jobId", "trace", "skipValidation"]
+const optionNames = [
+  "delay",
+  "priority",
+  "jobId",
+  ...gateNames,
+  "throwOnReject",
+  "trace",
+  "skipValidation",
+]
 /** Stands for no options at all, the usual case. */
 export const plainJob: DispatchOptions = Object.freeze({})
 
 /** @throws TaskoraError (`INVALID`) naming the option that is wrong */
-export function prepareJob(given: DispatchOptions, { name, version }: Definition): PreparedJob {
+export function prepareJob(given: DispatchOptions, definition: Definition, core: Core): PreparedJob {
+  const { name, version } = definition
   if (given === plainJob && version === 1)
     return { id: newId(), delayMs: 0, priority: 0, skipValidation: false, options: "" }
   const what = `task "${name}": dispatch`
   checkNames(given, optionNames, what)
-  const { jobId, trace, skipValidation = false } = given
+  const { jobId, trace, throwOnReject = false, skipValidation = false } = given
   if (typeof skipValidation !== "boolean")
     throw invalid(`${what}: skipValidation must be true or false, not ${show(skipValidation)}`)
   const relation = resolveRelation(trace, what)
@@ -46,6 +65,10 @@ export function prepareJob(given: DispatchOptions, { name, version }: Definition
   const priority =
     given.priority === undefined ? 0 : wholeNumber(given.priority, `${what}: priority`, 0, highestPriority)
   const lines = version > 1 ? [`v ${version}`] : []
+  if (typeof throwOnReject !== "boolean")
+    throw invalid(`${what}: throwOnReject must be true or false, not ${show(throwOnReject)}`)
+  const gate = resolveGate(given, what, { definition, core })
+  if (gate?.line) lines.push(gate.line)
   return {
     id: jobId === undefined ? newId() : checkJobId(jobId),
     delayMs,
@@ -53,6 +76,8 @@ export function prepareJob(given: DispatchOptions, { name, version }: Definition
     skipValidation,
     options: optionText({ delayMs, priority, named: jobId !== undefined }, lines),
     ...(relation === undefined ? {} : { relation }),
+    ...(gate && { gate }),
+    ...(throwOnReject && { throwOnReject }),
   }
 }
 

@@ -9,6 +9,8 @@ export class DispatchReport {
   private left: number
   private storedJobs = 0
   private duplicates = 0
+  private throttled = 0
+  private replaced = 0
   private readonly bytes: number[] = []
   private readonly refusals = new Map<TaskoraError, number>()
 
@@ -20,10 +22,13 @@ export class DispatchReport {
     this.left = count
   }
 
-  stored({ enqueued }: Stored, bytes: number): void {
+  stored({ enqueued, replaced, retryAfterMs }: Stored, bytes: number): void {
     if (enqueued) {
       this.storedJobs++
+      if (replaced) this.replaced++
       this.bytes.push(bytes)
+    } else if (retryAfterMs !== undefined) {
+      this.throttled++
     } else {
       this.duplicates++
     }
@@ -46,8 +51,16 @@ export class DispatchReport {
         reason: rejectReason(error),
         error,
       })
-    if (this.storedJobs + this.duplicates === 0) return
-    const { dispatch, storedJobs: stored, duplicates, bytes: payloadBytes } = this
-    observers.transition({ kind: "dispatched", dispatch, stored, duplicates, payloadBytes })
+    const { dispatch, storedJobs: stored, duplicates, throttled, replaced, bytes: payloadBytes } = this
+    if (stored + duplicates + throttled === 0) return
+    observers.transition({
+      kind: "dispatched",
+      dispatch,
+      stored,
+      duplicates,
+      ...(throttled > 0 && { throttled }),
+      ...(replaced > 0 && { replaced }),
+      payloadBytes,
+    })
   }
 }

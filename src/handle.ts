@@ -3,7 +3,12 @@ import type { JobFollower } from "./events/follower.ts"
 import type { JobInfo } from "./manage/job-info.ts"
 import { type Deferred, deferred } from "./model/deferred.ts"
 import { type Duration, durationMs } from "./model/duration.ts"
-import { TaskoraError, TimeoutError } from "./model/errors.ts"
+import {
+  type DuplicateJobError,
+  type TaskoraError,
+  type ThrottledError,
+  TimeoutError,
+} from "./model/errors.ts"
 import type { EventMeta, Progress, TaskEventName, TaskEvents } from "./model/events.ts"
 import { checkNames } from "./model/options.ts"
 import type { JobState } from "./model/states.ts"
@@ -27,7 +32,11 @@ export interface HandleHost {
 export class JobHandle<R = unknown, In = unknown> implements PromiseLike<string> {
   /** For the compiler alone. */
   declare readonly "~types"?: { readonly input: In; readonly output: R }
-  private outcome: Stored | TaskoraError | undefined
+  private answer: Stored | undefined
+  /** Why nothing was stored. */
+  private error: TaskoraError | undefined
+  /** The error is for those who wait for the result; awaiting the handle gives the id all the same. */
+  private lenient = false
   private waiting: Deferred<Stored> | undefined
   private waiter: JobFollower | undefined
   private teller: JobFollower | undefined
@@ -35,21 +44,29 @@ export class JobHandle<R = unknown, In = unknown> implements PromiseLike<string>
 
   /** @internal */
   constructor(
-    readonly id: string,
+    private readonly ownId: string,
     private readonly host: HandleHost,
   ) {}
 
-  /** False where a job with this id existed already, and nothing was stored. Known once the handle has been awaited. */
+  /** The job's id; where another job stands for it (`existingId`), that one's, once the handle has been awaited. */
+  get id(): string {
+    return this.existingId ?? this.ownId
+  }
+
+  /** False where nothing was stored: a job exists already, or a throttle refused it. Known once the handle has been awaited. */
   get enqueued(): boolean | undefined {
-    return this.outcome instanceof TaskoraError ? undefined : this.outcome?.enqueued
+    return this.answer?.enqueued
   }
 
-  /** The job that was there already, where `enqueued` is false. */
+  /** The job that was there already, where nothing was stored because of it; the whole handle then speaks of that one. */
   get existingId(): string | undefined {
-    return this.enqueued === false ? this.id : undefined
+    return this.answer?.existingId
   }
 
-  /** Rejects with JobFailedError, CancelledError, ExpiredError or JobGoneError where there is no result. */
+  /**
+   * Rejects with JobFailedError, CancelledError, ExpiredError or JobGoneError where there is no result; with
+   * ThrottledError, DuplicateJobError or what the dispatch failed with where nothing was stored.
+   */
   get result(): Promise<R> {
     this.asked = true
     this.waiter ??= this.host.follower(this as JobHandle)
@@ -110,20 +127,34 @@ export class JobHandle<R = unknown, In = unknown> implements PromiseLike<string>
     return this.stored().then(() => (stored ? stored(this.id) : (this.id as A)), refused)
   }
 
-  /** @internal When the job was stored, server time. */
-  storedAt(): Promise<number> {
-    return this.stored().then(({ at }) => at)
+  /** @internal The job to be followed, and when its dispatch was answered, server time. */
+  async toFollow(): Promise<{ readonly id: string; readonly at: number }> {
+    const { at } = await this.stored()
+    if (this.error) throw this.error
+    return { id: this.id, at }
   }
 
   /** @internal */
   resolve(stored: Stored): void {
-    this.outcome = stored
+    this.answer = stored
+    this.waiting?.resolve(stored)
+  }
+
+  /** @internal Nothing was stored, as the user's options have it. */
+  refuse(stored: Stored, error: ThrottledError | DuplicateJobError, thrown = false): void {
+    this.answer = stored
+    if (thrown) {
+      this.reject(error)
+      return
+    }
+    if (stored.existingId === undefined) this.error = error
+    this.lenient = true
     this.waiting?.resolve(stored)
   }
 
   /** @internal */
   reject(error: TaskoraError): void {
-    this.outcome = error
+    this.error = error
     this.waiting?.reject(error)
     // Whoever awaits does so in the turn of the dispatch, or soon after; the error of a job that nobody asked about must not vanish.
     setImmediate(() => {
@@ -135,8 +166,8 @@ export class JobHandle<R = unknown, In = unknown> implements PromiseLike<string>
   private stored(): Promise<Stored> {
     if (!this.waiting) {
       this.waiting = deferred()
-      if (this.outcome instanceof TaskoraError) this.waiting.reject(this.outcome)
-      else if (this.outcome) this.waiting.resolve(this.outcome)
+      if (this.error && !this.lenient) this.waiting.reject(this.error)
+      else if (this.answer) this.waiting.resolve(this.answer)
     }
     return this.waiting.promise
   }

@@ -1,9 +1,11 @@
-import type { Backlog, Pending } from "./backlog.ts"
+import type { Backlog, Pending, Replaced } from "./backlog.ts"
 import { dispatchError, notReached, patienceMs } from "./dispatch-errors.ts"
+import { answersTo, debounced } from "./gates.ts"
 import { Launcher } from "./launcher.ts"
 import { within } from "./model/clock.ts"
 import { ConnectionError } from "./model/errors.ts"
 import { neutrally } from "./model/neutral.ts"
+import { tellRemoved } from "./removed.ts"
 import type { Core } from "./store/core.ts"
 import type { TaskKeys } from "./store/keys.ts"
 import { Lane, type Patience } from "./store/lane.ts"
@@ -108,8 +110,11 @@ export class Producer {
       for (const job of chunk) rest.push(job.id, job.options, job.body)
       const reply = await lane.call(scripts.enqueue, this.keys, {}, rest, patience)
       core.link.heard(reply.at)
+      const answers = answersTo(chunk, reply)
       chunk.forEach((job, i) => {
-        job.stored({ enqueued: reply.words[i] === "s", at: reply.at })
+        const stored = answers[i]!
+        job.stored(stored)
+        if (stored.replaced) this.tellReplaced(stored.replaced, reply.at)
       })
     } catch (error) {
       const reason = dispatchError(error, chunk.length, core)
@@ -119,6 +124,11 @@ export class Producer {
       backlog.remove(chunk)
       if (this.queue.length > 0) this.flush()
     }
+  }
+
+  private tellReplaced(replaced: Replaced, at: number): void {
+    const { core } = this.around
+    tellRemoved(core, { task: this.keys.task, ...replaced, at, state: "delayed", reason: debounced })
   }
 
   private patience({ deadline }: Pending): Patience & { leftMs(): number } {

@@ -6,6 +6,7 @@ import { DispatchReport } from "./dispatch-report.ts"
 import type { Emitter } from "./events/emitter.ts"
 import { JobFollower } from "./events/follower.ts"
 import type { EventHub } from "./events/hub.ts"
+import { type Gate, refusal } from "./gates.ts"
 import { type CancelAnswer, type HandleHost, JobHandle } from "./handle.ts"
 import type { Inspector } from "./manage/inspector.ts"
 import { within } from "./model/clock.ts"
@@ -66,7 +67,7 @@ export class Task<In = unknown, Out = unknown> {
       this.store(handle, { data, job, headers: undefined, report: undefined })
       return handle
     }
-    const dispatch = this.announce({ ...job, count: 1, many: false })
+    const dispatch = this.announce({ ...job, count: 1, many: false }, job.gate)
     const headers = core.observers.dispatching(dispatch)
     const own = Array.isArray(headers) ? headers[0] : headers
     this.store(handle, { data, job, headers: own, report: new DispatchReport(1, dispatch, core) })
@@ -81,7 +82,7 @@ export class Task<In = unknown, Out = unknown> {
       throw invalid(`task "${this.name}": dispatchMany takes a list of { data, options }`)
     const prepared = jobs.map((item) => {
       checkNames(item, ["data", "options"], `task "${this.name}": dispatchMany`)
-      return this.prepare(item.options ?? {})
+      return this.prepare(item.options ?? {}, { count: jobs.length, many: true })
     })
     if (jobs.length === 0) return []
     const dispatch = this.announce({
@@ -109,11 +110,25 @@ export class Task<In = unknown, Out = unknown> {
     return this.emitter.on(event, listener as never)
   }
 
-  private prepare(options: DispatchOptions): PreparedJob {
-    return prepareJob(options, this.definition)
+  private prepare(options: DispatchOptions, call = { count: 1, many: false }): PreparedJob {
+    try {
+      return prepareJob(options, this.definition, this.host.core)
+    } catch (error) {
+      const { observers } = this.host.core
+      const dispatch = this.announce({ ...call, delayMs: 0, priority: 0 })
+      const { count } = call
+      observers.transition({
+        kind: "rejected",
+        dispatch,
+        count,
+        reason: "invalid",
+        error: error as TaskoraError,
+      })
+      throw error
+    }
   }
 
-  private announce(facts: Omit<Dispatch, "task">): Dispatch {
+  private announce(facts: Omit<Dispatch, "task" | "gate">, gate?: Gate): Dispatch {
     const { id, ids, count, many, delayMs, priority, relation } = facts
     return {
       task: this.name,
@@ -124,11 +139,13 @@ export class Task<In = unknown, Out = unknown> {
       ...(id === undefined ? {} : { id }),
       ...(ids === undefined ? {} : { ids }),
       ...(relation === undefined ? {} : { relation }),
+      ...(gate && { gate: gate.kind }),
     }
   }
 
   private store(handle: JobHandle, item: Item): void {
     const { job, report } = item
+    const task = this.name
     let text: string
     let bytes: number
     try {
@@ -146,7 +163,8 @@ export class Task<In = unknown, Out = unknown> {
       bytes,
       deadline: this.host.producer.deadline(),
       stored(stored) {
-        handle.resolve(stored)
+        if (stored.enqueued) handle.resolve(stored)
+        else handle.refuse(stored, refusal(task, job.gate, stored)!, job.throwOnReject)
         report?.stored(stored, bytes)
       },
       refused(error) {
@@ -184,7 +202,7 @@ function handleHost(task: string, host: TaskHost): HandleHost {
   const { core, hub, codec, canceller, inspector } = host
   return {
     follower: (handle) =>
-      new JobFollower({ task, id: handle.id, stored: () => handle.storedAt() }, { core, hub, codec }),
+      new JobFollower({ task, id: handle.id, stored: () => handle.toFollow() }, { core, hub, codec }),
     cancel: async (id, reason): Promise<CancelAnswer> => canceller.cancel(task, id, reason),
     getJob: (id) => inspector.fetch(task, id),
     inTime: (promise, ms, late) =>

@@ -23,6 +23,10 @@ export const reason = closed("reason", [
   "connection",
   "store_full",
   "unconfirmed",
+  "invalid",
+  "throttled",
+  "duplicate",
+  "debounced",
   "other",
 ] as const satisfies RejectReason[])
 export const action = closed("action", ["recovered", "failed"])

@@ -7,13 +7,13 @@ export const counters = {
     "taskora.jobs.dispatched",
     "{job}",
     [of.task],
-    "Jobs stored by this process; a duplicate jobId stores none.",
+    "Jobs stored by this process; a duplicate or throttled dispatch stores none.",
   ),
   jobsRejected: counter(
     "taskora.jobs.rejected",
     "{job}",
     [of.task, of.reason],
-    "Dispatches that were refused or could not be stored.",
+    "Dispatches that were refused or could not be stored, and those that others replaced (debounced, which count as dispatched and cancelled too).",
   ),
   attemptsStarted: counter("taskora.attempts.started", "{attempt}", [of.task], "Attempts begun."),
   attemptsFailed: counter(

@@ -12,9 +12,12 @@ type Rules = { readonly [K in Transition["kind"]]: (transition: Of<K>) => void }
  */
 export function transitionRules(tasks: Tasks, process: ProcessMeasures, clock: Source["clock"]): Rules {
   return {
-    dispatched({ dispatch, stored, payloadBytes }) {
+    dispatched({ dispatch, stored, duplicates, throttled, replaced, payloadBytes }) {
       const task = tasks.get(dispatch.task)
       if (stored > 0) task.dispatched.add(stored)
+      if (duplicates > 0) task.rejected.duplicate.add(duplicates)
+      if (throttled) task.rejected.throttled.add(throttled)
+      if (replaced) task.rejected.debounced.add(replaced)
       for (const bytes of payloadBytes) task.payload.in.record(bytes)
     },
     rejected({ dispatch, reason, count }) {

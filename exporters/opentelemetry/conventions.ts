@@ -38,7 +38,11 @@ export const attributeMeanings = {
   "messaging.taskora.priority": "priority of the job",
   "messaging.taskora.worker": "the app instance that ran the attempt, started, or shut down",
   "messaging.taskora.next_attempt": "number of the attempt that follows",
-  "messaging.taskora.duplicates": "jobs that were not stored because their id exists",
+  "messaging.taskora.decision":
+    "of a dispatch with `jobId`, `debounce`, `throttle` or `deduplicate`: `stored`, `debounced` (stored in the place of an earlier one), `duplicate` or `throttled`",
+  "messaging.taskora.duplicates": "jobs that were not stored because another stands for them",
+  "messaging.taskora.throttled": "jobs that were not stored because a throttle refused them",
+  "messaging.taskora.replaced": "earlier jobs that debounced ones replaced",
   "messaging.taskora.reason": "why a dispatch was rejected, or the reason given to `cancel()`",
   "messaging.taskora.progress": "the reported number",
   "messaging.taskora.action": "what recovery did: `recovered` or `failed`",

@@ -23,8 +23,11 @@ interface Sending {
   readonly span: Span
   /** Jobs whose answer is still to come: a large `dispatchMany` is answered in parts. */
   waiting: number
-  duplicates: number
+  readonly counts: Counts
 }
+
+/** What else became of a dispatch's jobs than that they were stored. */
+type Counts = Record<"duplicates" | "throttled" | "replaced", number>
 
 /** The `send` and `create` spans, in the trace of whoever dispatches. */
 export class SendSpans {
@@ -73,7 +76,10 @@ export class SendSpans {
     if (dispatch.many) attributes["messaging.batch.message_count"] = dispatch.count
     const options = links ? { kind, attributes, links } : { kind, attributes }
     const span = tracer.startSpan(`send ${dispatch.task}`, options, context.active())
-    if (span.isRecording()) this.#open.set(dispatch, { span, waiting: dispatch.count, duplicates: 0 })
+    if (span.isRecording()) {
+      const counts = { duplicates: 0, throttled: 0, replaced: 0 }
+      this.#open.set(dispatch, { span, waiting: dispatch.count, counts })
+    }
     if (this.#tracing.options.storeSpans) this.#expectCall(dispatch, span)
     return span
   }
@@ -108,13 +114,18 @@ export class SendSpans {
     }
   }
 
-  stored({ dispatch, stored, duplicates, payloadBytes }: Kind<"dispatched">) {
+  stored(answer: Kind<"dispatched">) {
+    const { dispatch, stored, duplicates, throttled = 0, replaced = 0, payloadBytes } = answer
     const sending = this.#open.get(dispatch)
     if (!sending) return
     if (!dispatch.many && stored === 1)
       sending.span.setAttribute("messaging.message.body.size", payloadBytes[0] ?? 0)
-    sending.duplicates += duplicates
-    this.#answered(dispatch, sending, stored + duplicates)
+    if (dispatch.gate) sending.span.setAttribute("messaging.taskora.decision", decision(answer))
+    const { counts } = sending
+    counts.duplicates += duplicates
+    counts.throttled += throttled
+    counts.replaced += replaced
+    this.#answered(dispatch, sending, stored + duplicates + throttled)
   }
 
   /** The failure is this span's: the caller may well expect it, so the caller's own span is left alone. */
@@ -131,7 +142,16 @@ export class SendSpans {
     if (sending.waiting > 0) return
     this.#open.delete(dispatch)
     this.#unsent.get(dispatch.task)?.delete(sending.span)
-    if (sending.duplicates > 0) sending.span.setAttribute("messaging.taskora.duplicates", sending.duplicates)
+    for (const name of ["duplicates", "throttled", "replaced"] as const)
+      if (sending.counts[name] > 0)
+        sending.span.setAttribute(`messaging.taskora.${name}`, sending.counts[name])
     sending.span.end()
   }
+}
+
+/** What the store decided of one job. */
+function decision({ duplicates, throttled = 0, replaced = 0 }: Kind<"dispatched">): string {
+  if (duplicates > 0) return "duplicate"
+  if (throttled > 0) return "throttled"
+  return replaced > 0 ? "debounced" : "stored"
 }

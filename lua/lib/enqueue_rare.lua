@@ -1,10 +1,21 @@
 -- @include queue
 -- @include terms
--- What `enqueue` needs for jobs with options: a delay, a priority, a name, and terms.
+-- @lazy gates
+-- What `enqueue` needs for jobs with options: a delay, a priority, a name, terms, and gates.
 
 -- What each further line of a job's options says of it, by the letter it begins with: text to job; false where it cannot be
--- read. c limit,key; t ms,discard; v version.
+-- read. b delay ms,longest wait ms or "",cancelled jobs kept,stream's length,instance \t key (debounce); c limit,key;
+-- r most,window ms,key (throttle); t ms,discard; u letters of states,key (deduplicate); v version.
 local option_lines = {}
+
+function option_lines.b(job, text)
+  local delay, most, keep, maxlen, instance, key = string.match(text, "^(%d+),(%d*),(%d+),(%d+),([^\t]*)\t(.+)$")
+  if not delay then return false end
+  job.gate = {
+    kind = "debounce", key = key, delay = tonumber(delay), most = tonumber(most), keep = keep, maxlen = maxlen,
+    instance = instance,
+  }
+end
 
 function option_lines.c(job, text)
   local limit, key = string.match(text, "^(%d+),(.+)$")
@@ -12,10 +23,22 @@ function option_lines.c(job, text)
   job.terms.limit, job.terms.key = limit, key
 end
 
+function option_lines.r(job, text)
+  local most, window, key = string.match(text, "^(%d+),(%d+),(.+)$")
+  if not most then return false end
+  job.gate = { kind = "throttle", key = key, most = tonumber(most), window = tonumber(window) }
+end
+
 function option_lines.t(job, text, now)
   local ms, discard = string.match(text, "^(%d+),([01])$")
   if not ms then return false end
   job.terms.expires, job.terms.discard = whole(now + ms), discard == "1" and "1" or ""
+end
+
+function option_lines.u(job, text)
+  local states, key = string.match(text, "^([wda]+),(.+)$")
+  if not states then return false end
+  job.gate = { kind = "dedupe", key = key, states = states }
 end
 
 function option_lines.v(job, text)
@@ -38,9 +61,10 @@ local function read_options(job, options, now)
   end
 end
 
--- Takes the jobs apart and settles which are stored: those, and a letter for each. A wrong option is an error, in words.
+-- Takes the jobs apart and settles which are stored: those, and a letter for each, behind them a line for each letter that
+-- takes one (see `gates`). A wrong option is an error, in words.
 local function read(a, argv, first, now)
-  local jobs, seen, words = {}, {}, {}
+  local jobs, seen, words, notes = {}, {}, {}, {}
   for i = first, #argv, 3 do
     local id, options = argv[i], argv[i + 1]
     local job = { id = id }
@@ -52,22 +76,27 @@ local function read(a, argv, first, now)
     if job.chosen and (seen[id] or redis.call("EXISTS", a.base .. "job:" .. id) == 1) then
       words[#words + 1] = "d"
     else
-      seen[id] = true
-      words[#words + 1] = "s"
-      jobs[#jobs + 1] = job
+      local word, note = "s", nil
+      if job.gate then word, note = gates().try(a, job, now) end
+      words[#words + 1], notes[#notes + 1] = word, note and "\n" .. note
+      if word == "s" or word == "b" then
+        seen[id] = true
+        jobs[#jobs + 1] = job
+      end
     end
   end
-  return jobs, table.concat(words)
+  return jobs, table.concat(words) .. table.concat(notes)
 end
 
--- Writes them. `due`: when the next delayed job falls due, as far as known.
+-- Writes them; returns the heads of the records of those that they replaced, if any. `due`: when the next delayed job falls
+-- due, as far as known.
 local function write(q, a, jobs, now, due)
   if #jobs == 0 then return end
   -- The nonces are those that the HINCRBY after the MSET reserves: nothing else runs in between, and the first write
   -- must be one that a full server refuses.
   local before = tonumber(redis.call("HGET", q.stats, "order") or "0")
   local records, back, scored, earliest, nonces = {}, {}, {}, nil, 0
-  local expiring, expires, special = {}, nil, false
+  local expiring, expires, special, gated = {}, nil, false, false
   for _, job in ipairs(jobs) do
     local r = record_new(whole(now), job.body)
     job.r = r
@@ -76,7 +105,7 @@ local function write(q, a, jobs, now, due)
       terms_set(r, job.terms)
       special = true
     end
-    if job.chosen then
+    if job.chosen or job.nonced then
       nonces = nonces + 1
       r.nonce = whole(before + nonces)
     end
@@ -84,19 +113,23 @@ local function write(q, a, jobs, now, due)
     if job.delay and job.delay > 0 then
       local at = now + job.delay
       r.state, r.eligible, r.life = "d", whole(at), whole(at)
-      scored[#scored + 1] = r.eligible
-      scored[#scored + 1] = record_place(job.id, r)
-      if not earliest or at < earliest then earliest = at end
+      if not job.dropped then
+        scored[#scored + 1] = r.eligible
+        scored[#scored + 1] = record_place(job.id, r)
+        if not earliest or at < earliest then earliest = at end
+      end
     else
       back[#back + 1] = job
     end
-    if job.terms and job.terms.expires then
+    if job.terms and job.terms.expires and not job.dropped then
       expiring[#expiring + 1] = job.terms.expires
       expiring[#expiring + 1] = record_place(job.id, r)
       local at = tonumber(job.terms.expires)
       if not expires or at < expires then expires = at end
     end
-    newcomer_add(records, a.base, job.id, record_text(r), job.data)
+    if job.gate then gated = true end
+    -- What another job of this call has replaced already is written as that, behind.
+    if not job.dropped then newcomer_add(records, a.base, job.id, record_text(r), job.data) end
   end
   -- Reads of all keys that will be written: one of another type must show before the first write.
   if #back > 0 then
@@ -105,6 +138,7 @@ local function write(q, a, jobs, now, due)
   end
   if #scored > 0 then redis.call("ZCARD", q.delayed) end
   redis.call("ZCARD", q.wake)
+  if gated then gates().ready(q, a) end
   newcomer_store(records)
   queue_orders(q, nonces)
   queue_back(q, back)
@@ -118,6 +152,22 @@ local function write(q, a, jobs, now, due)
     if job.r.order ~= "" then newcomer_add(ranked, a.base, job.id, record_text(job.r)) end
   end
   newcomer_store(ranked)
+  return gated and gates().write(q, a, now) or nil
 end
 
-return { read = read, write = write }
+-- Answers a repeated call: the same words, and the heads of what was replaced, as far as they are still kept.
+local function again(a, now, answer)
+  local reply = { "stored", now, answer }
+  local words, notes = string.match(answer, "^(%a*)(.*)$")
+  local lines = string.gmatch(notes, "[^\n]+")
+  for word in string.gmatch(words, "[btu]") do
+    local note = lines()
+    if word == "b" then
+      local text = redis.call("MGET", a.base .. "job:" .. note)[1]
+      reply[#reply + 1] = text and record_head(text) or ""
+    end
+  end
+  return reply
+end
+
+return { read = read, write = write, again = again }

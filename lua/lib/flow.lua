@@ -6,13 +6,18 @@
 -- `expiring` beside the collection of their state, by the time at which they expire.
 
 local function open(q, a, now)
-  return { q = q, base = a.base, now = now, out = {}, into = {} }
+  return { q = q, base = a.base, now = now, out = {}, into = {}, freed = {} }
 end
 
 -- A job is leaving where it is; `r`: its record as it was. how: "ended", for good; "front" or "back", where it will wait
 -- again, or be delayed.
 local function left(f, id, r, how)
   local t = terms_of(r)
+  -- Others under its deduplication key need not give way to it any more.
+  if how == "ended" and t.dedupe ~= "" then
+    f.freed[#f.freed + 1] = f.base .. "dedupe:" .. t.dedupe
+    f.freed[#f.freed + 1] = id
+  end
   if t.expires ~= "" then
     local place = record_place(id, r)
     if how == "ended" then
@@ -48,6 +53,7 @@ local function write(f, known)
   local expiring = f.base .. "expiring"
   if #f.out > 0 then redis.call("ZREM", expiring, unpack(f.out)) end
   if #f.into > 0 then redis.call("ZADD", expiring, unpack(f.into)) end
+  for k = 1, #f.freed, 2 do redis.call("ZREM", f.freed[k], f.freed[k + 1]) end
   return queue_due(f.q, f.due, known)
 end
 

@@ -15,15 +15,15 @@ import { persist } from "./persist.ts"
 export interface FollowedJob {
   readonly task: string
   readonly id: string
-  /** When it was stored, server time; rejects where it was not. */
-  stored(): Promise<number>
+  /** When it was stored, server time, and the job that is to be followed instead, if any; rejects where it was not. */
+  stored(): Promise<{ readonly id: string; readonly at: number }>
 }
 
 const pageSize = 100
 
 /** Follows one job from its dispatch on: tells its events, and settles a promise with its end. */
 export class JobFollower implements Follower {
-  readonly id: string
+  id: string
   private readonly emitter: Emitter<TaskEvents>
   private following = false
   private begun = false
@@ -36,7 +36,7 @@ export class JobFollower implements Follower {
   private outcome: Deferred<unknown> | undefined
 
   constructor(
-    private readonly job: FollowedJob,
+    private job: FollowedJob,
     private readonly around: { readonly core: Core; readonly hub: EventHub; readonly codec: Codec },
   ) {
     this.id = job.id
@@ -123,7 +123,11 @@ export class JobFollower implements Follower {
   /** Reads live events first and the past after, so that nothing falls between them. */
   private async catchUp(): Promise<void> {
     // Together: a job that was refused is known at once, also where there is no connection to read by.
-    const [since] = await Promise.all([this.job.stored(), this.around.hub.follow(this.job.task, this)])
+    const [{ id, at: since }] = await Promise.all([
+      this.job.stored(),
+      this.around.hub.follow(this.job.task, this),
+    ])
+    if (id !== this.id && !this.over) await this.turnTo(id)
     this.begun = true
     if (this.over) return
     if (this.emitter.hasAny()) await this.reread(since)
@@ -139,6 +143,16 @@ export class JobFollower implements Follower {
     this.caughtUp = true
     for (const delivery of this.early.splice(0)) this.hear(delivery)
     if (this.unsure) await this.settleFromStore()
+  }
+
+  /** Follows another job, which stands for this one. */
+  private async turnTo(id: string): Promise<void> {
+    const { hub } = this.around
+    const { id: before, task } = this.job
+    this.job = { ...this.job, id }
+    this.id = id
+    await hub.follow(task, this)
+    hub.unfollow(task, this, before)
   }
 
   /** Settles from the job's record where events were lost: its end may have been among them. */

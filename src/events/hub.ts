@@ -85,11 +85,12 @@ export class EventHub {
     await this.reader.join(task)
   }
 
-  unfollow(task: string, follower: Follower): void {
+  /** `id`: under which it was added, where that is no longer its own. */
+  unfollow(task: string, follower: Follower, id = follower.id): void {
     const { followers } = this.channel(task)
-    const set = followers.get(follower.id)
+    const set = followers.get(id)
     set?.delete(follower)
-    if (set?.size === 0) followers.delete(follower.id)
+    if (set?.size === 0) followers.delete(id)
     this.review(task)
   }
 

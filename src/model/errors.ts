@@ -15,6 +15,8 @@ export type ErrorCode =
   | "CANCELLED"
   | "STALLED"
   | "EXPIRED"
+  | "THROTTLED"
+  | "DUPLICATE"
   | "LEASE_LOST"
   | "EVENTS_LOST"
   | "CONNECTION"
@@ -131,6 +133,34 @@ export class ExpiredError extends TaskoraError {
   override readonly name = "ExpiredError"
   constructor(message: string) {
     super(message, "EXPIRED")
+  }
+}
+
+/** The dispatch was one too many for its `throttle`; nothing was stored. */
+export class ThrottledError extends TaskoraError {
+  override readonly name = "ThrottledError"
+  constructor(
+    message: string,
+    /** The throttle's. */
+    readonly key: string,
+    /** After so many ms the same dispatch may succeed, if no others come first. */
+    readonly retryAfterMs: number,
+  ) {
+    super(message, "THROTTLED")
+  }
+}
+
+/** Another job stands for the dispatch (`deduplicate`, `jobId`); nothing was stored. Thrown with `throwOnReject` only. */
+export class DuplicateJobError extends TaskoraError {
+  override readonly name = "DuplicateJobError"
+  constructor(
+    message: string,
+    /** Of `deduplicate`; or the `jobId`. */
+    readonly key: string,
+    /** The job that was there already. */
+    readonly existingId: string,
+  ) {
+    super(message, "DUPLICATE")
   }
 }
 

@@ -20,6 +20,15 @@ export function checkJobId(id: unknown): string {
   )
 }
 
+/** Checks a key given by the user: as job ids. `what` names the option. @throws TaskoraError (`INVALID`) */
+export function checkKey(key: unknown, what: string): string {
+  if (typeof key === "string" && isJobId(key)) return key
+  throw new TaskoraError(
+    `${what}: ${show(key)} is not allowed; use text of 1 to 128 bytes without control characters`,
+    "INVALID",
+  )
+}
+
 function isJobId(id: string): boolean {
   if (id.length === 0 || id.length > 128 || Buffer.byteLength(id) > 128) return false
   return !/[\u0000-\u001f\u007f]/.test(id) && id.isWellFormed()

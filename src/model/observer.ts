@@ -49,6 +49,8 @@ export interface Dispatch {
   readonly delayMs: number
   readonly priority: number
   readonly relation?: TraceRelation
+  /** What may keep its one job from being stored, or let it replace another. */
+  readonly gate?: "debounce" | "throttle" | "deduplicate" | "jobId"
 }
 
 /** Names a position in a trace, in W3C's terms (lower-case hex). */
@@ -97,6 +99,13 @@ export type RejectReason =
   | "connection"
   | "store_full"
   | "unconfirmed"
+  /** Options that are not allowed: the call threw. */
+  | "invalid"
+  | "throttled"
+  /** Another job stands for it: `deduplicate`, `jobId`. */
+  | "duplicate"
+  /** Stored, and replaced by a later one before its time. */
+  | "debounced"
   | "other"
 
 export type Transition =
@@ -104,7 +113,12 @@ export type Transition =
       readonly kind: "dispatched"
       readonly dispatch: Dispatch
       readonly stored: number
+      /** Not stored, because another job stands for them. */
       readonly duplicates: number
+      /** Not stored, because a throttle refused them; absent for none. */
+      readonly throttled?: number
+      /** Jobs whose place the stored ones took; each is told as `removed` too. Absent for none. */
+      readonly replaced?: number
       readonly payloadBytes: readonly number[]
     }
   | {

@@ -7,13 +7,26 @@ export type Stale = "stale"
 
 export interface EnqueueReply {
   readonly at: number
-  /** One letter a job: `s` stored, `d` duplicate. */
+  /**
+   * One letter a job: s stored, b stored in the place of another (debounce), d its id has a record already, u another job
+   * stands for it (deduplicate), t throttled.
+   */
   readonly words: string
+  /** For each b and u the other job's id, for each t the ms until it may come again. */
+  readonly notes: readonly string[]
+  /** For each b the record of the job that was replaced, without its data; "" where it is gone. */
+  readonly heads: readonly string[]
 }
 
+const none: readonly string[] = []
+
 export function decodeEnqueue(reply: Reply): EnqueueReply | Stale {
-  const [word, at, words] = reply as [string, number, string]
-  return word === "stale" ? "stale" : { at, words }
+  const [word, at, answer] = reply as [string, number, string]
+  if (word === "stale") return "stale"
+  const end = answer.indexOf("\n")
+  if (end < 0) return { at, words: answer, notes: none, heads: none }
+  const [words, ...notes] = answer.split("\n") as [string, ...string[]]
+  return { at, words, notes, heads: (reply as string[]).slice(3) }
 }
 
 export interface LaunchReply {

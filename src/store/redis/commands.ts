@@ -66,6 +66,7 @@ export const scriptCommands = [
   "LPUSH k v",
   "LRANGE k 0 1",
   "LSET k 0 v",
+  "LTRIM k 0 1",
   "MGET k",
   "MSET k v",
   "PEXPIRE k 1",
