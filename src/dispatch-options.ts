@@ -38,15 +38,7 @@ export interface PreparedJob {
 }
 
 const highestPriority = 2 ** 21
-const optionNames = [
-  "delay",
-  "priority",
-  "jobId",
-  ...gateNames,
-  "throwOnReject",
-  "trace",
-  "skipValidation",
-]
+const optionNames = ["delay", "priority", "jobId", ...gateNames, "throwOnReject", "trace", "skipValidation"]
 /** Stands for no options at all, the usual case. */
 export const plainJob: DispatchOptions = Object.freeze({})
 

@@ -138,7 +138,7 @@ local function write(q, a, jobs, now, due)
   end
   if #scored > 0 then redis.call("ZCARD", q.delayed) end
   redis.call("ZCARD", q.wake)
-  if gated then gates().ready(q, a) end
+  if gated then gates().ready(q, a, now) end
   newcomer_store(records)
   queue_orders(q, nonces)
   queue_back(q, back)

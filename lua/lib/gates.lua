@@ -7,7 +7,7 @@
 --   debounce:<key>  "id \t nonce \t begun" of the delayed job that the next dispatch replaces; it goes when that falls due
 --   dedupe:<key>    sorted set of the ids of jobs that have not ended, by the time of their dispatch
 -- Everything is decided before anything is written; what was decided of a call's jobs is kept here for those behind them.
-local throttles, debounces, dedupes, replaced, seq = {}, {}, {}, {}, 0
+local throttles, debounces, dedupes, replaced, seq, leaving = {}, {}, {}, {}, 0, nil
 -- How many of the oldest and of the newest jobs under one key are looked at.
 local dedupe_look = 32
 -- A key of times outlives its window a little: Redis may forget it a moment before that is over by its own clock.
@@ -110,8 +110,14 @@ function pass.dedupe(a, job, now)
 end
 
 -- Reads what remains to be read: before the first write of the call.
-local function ready(q, a)
+local function ready(q, a, now)
   if #replaced == 0 then return end
+  for _, job in ipairs(replaced) do
+    if job.stored and job.r.terms ~= "" then
+      leaving = leaving or flow().open(q, a, now)
+      flow().left(leaving, job.id, job.r, "ended")
+    end
+  end
   redis.call("LLEN", a.base .. "cancelled")
   redis.call("XRANGE", a.base .. "events", "-", "+", "COUNT", 1)
   redis.call("ZCARD", q.delayed)
@@ -119,7 +125,7 @@ local function ready(q, a)
 end
 
 -- Ends the jobs that others have replaced: cancelled, as by a call of its own. Returns the head of each one's record.
-local function replaced_write(q, a, now, due)
+local function replaced_write(q, a, now)
   local heads, records, places, kept, bin = {}, {}, {}, {}, { gone = {}, expire = {} }
   local last = replaced[#replaced].gate
   local keep = tonumber(last.keep)
@@ -138,6 +144,7 @@ local function replaced_write(q, a, now, due)
     end
   end
   if #places > 0 then redis.call("ZREM", q.delayed, unpack(places)) end
+  if leaving then flow().write(leaving, nil) end
   newcomer_store(records)
   if #kept > 0 then finish_keep(bin, a.base, a.base .. "cancelled", kept, keep) end
   finish_sweep(bin)

@@ -19,13 +19,30 @@ const mapping: Record<string, readonly [Transition, readonly string[]]> = {
     },
     [
       "taskora_jobs_dispatched_total{task=t} 2",
+      "taskora_jobs_rejected_total{task=t,reason=duplicate} 1",
       "taskora_job_payload_size_bytes_sum{task=t,direction=in} 400",
       "taskora_job_payload_size_bytes_count{task=t,direction=in} 2",
     ],
   ],
   "dispatched, a duplicate": [
     { kind: "dispatched", dispatch: aDispatch("t"), stored: 0, duplicates: 1, payloadBytes: [] },
-    [],
+    ["taskora_jobs_rejected_total{task=t,reason=duplicate} 1"],
+  ],
+  "dispatched, held back and replacing": [
+    {
+      kind: "dispatched",
+      dispatch: aDispatch("t", { count: 9, many: true }),
+      stored: 4,
+      duplicates: 0,
+      throttled: 5,
+      replaced: 3,
+      payloadBytes: [],
+    },
+    [
+      "taskora_jobs_dispatched_total{task=t} 4",
+      "taskora_jobs_rejected_total{task=t,reason=throttled} 5",
+      "taskora_jobs_rejected_total{task=t,reason=debounced} 3",
+    ],
   ],
   rejected: [
     {

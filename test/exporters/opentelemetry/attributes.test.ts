@@ -89,6 +89,31 @@ describe("attributes", () => {
     expect(spans.one("send mail").attributes["messaging.taskora.duplicates"]).toBe(1)
   })
 
+  it.each([
+    ["jobId", { stored: 1 }, "stored", {}],
+    ["throttle", { throttled: 1 }, "throttled", { "messaging.taskora.throttled": 1 }],
+    ["deduplicate", { duplicates: 1 }, "duplicate", { "messaging.taskora.duplicates": 1 }],
+    ["debounce", { stored: 1 }, "stored", {}],
+    ["debounce", { stored: 1, replaced: 1 }, "debounced", { "messaging.taskora.replaced": 1 }],
+  ] as const)(
+    "of a dispatch with %s carry the decision: %j is %s; it is no error",
+    (gate, counts, decision, more) => {
+      const engine = new FakeEngine(opentelemetry())
+      const dispatch = { ...engine.begin(1), gate }
+      engine.observer.dispatching?.(dispatch)
+      engine.tell({ kind: "dispatched", dispatch, stored: 0, duplicates: 0, payloadBytes: [], ...counts })
+      const { attributes, status } = spans.one("send mail")
+      expect(attributes).toMatchObject({ "messaging.taskora.decision": decision, ...more })
+      expect(attributes).not.toHaveProperty("error.type")
+      expect(status).toEqual({ code: SpanStatusCode.UNSET })
+    },
+  )
+
+  it("of a plain dispatch carry none, for nothing was to be decided", () => {
+    new FakeEngine(opentelemetry()).dispatch()
+    expect(spans.one("send mail").attributes).not.toHaveProperty("messaging.taskora.decision")
+  })
+
   it("of a rejected dispatch name the reason, on its own span only", () => {
     const engine = new FakeEngine(opentelemetry())
     const dispatch = engine.begin(1)

@@ -10,6 +10,7 @@ import {
   spans,
 } from "../../../exporters/opentelemetry/spans.ts"
 import { type AppEventName, appEventNames } from "../../../src/model/events.ts"
+import type { Dispatch } from "../../../src/model/observer.ts"
 import { FakeEngine } from "../../support/fake-engine.ts"
 import { SpanCollector } from "../../support/spans.ts"
 
@@ -28,9 +29,14 @@ function everything(): Map<string, ReadableSpan[]> {
   engine.observer.dispatching?.(rejected)
   const error = new RangeError("no")
   engine.tell({ kind: "rejected", dispatch: rejected, count: 1, reason: "connection", error })
-  const duplicate = engine.begin(1)
-  engine.observer.dispatching?.(duplicate)
-  engine.tell({ kind: "dispatched", dispatch: duplicate, stored: 0, duplicates: 1, payloadBytes: [] })
+  const decided = (gate: Dispatch["gate"], counts: object) => {
+    const dispatch: Dispatch = { ...engine.begin(1), ...(gate && { gate }) }
+    engine.observer.dispatching?.(dispatch)
+    engine.tell({ kind: "dispatched", dispatch, stored: 0, duplicates: 0, payloadBytes: [], ...counts })
+  }
+  decided("jobId", { duplicates: 1 })
+  decided("throttle", { throttled: 1 })
+  decided("debounce", { stored: 1, replaced: 1 })
 
   const first = engine.claim(failing)
   engine.run(first, () => engine.tell({ kind: "progress", attempt: first, progress: 50 }))
