@@ -93,7 +93,8 @@ onRedis("what is sent again because its answer was lost", (host) => {
         progress: 3,
         parked: 1,
         removed,
-        rejected: 0,
+        // Its id was there already.
+        rejected: 1 + removed,
       })
       expect(collector.named("send t")).toHaveLength(2)
       expect(collector.named("cancel parked")).toHaveLength(removed)

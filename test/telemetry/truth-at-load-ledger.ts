@@ -131,7 +131,10 @@ export class Ledger {
   }
 
   #dispatched(pod: string, { task, stored, delay }: Of<"dispatched">): void {
-    if (!stored) return
+    if (!stored) {
+      this.say(pod, "jobs_rejected_total", { task, reason: "duplicate" })
+      return
+    }
     this.say(pod, "jobs_dispatched_total", { task })
     this.say(pod, "job_payload_size_bytes_count", { task, direction: "in" })
     this.#count(task, "dispatched")

@@ -95,6 +95,7 @@ onRedis("three pods, and a fourth that is killed", (host) => {
   async function namesAndCancels([first, second, third]: Pod[]): Promise<void> {
     const twins = [first!, second!].map((pod) => dispatch(pod, "parked", [hold], { jobId: "twin" }))
     expect((await Promise.all(twins)).flat().filter(({ enqueued }) => enqueued)).toHaveLength(1)
+    truth.rejected("parked", "duplicate")
     await dispatch(first!, "parked", times(2, hold))
     expect(await cancel(first!, await dispatch(first!, "parked", [hold]))).toBe("cancelled")
     truth.removed("parked", "waiting")
