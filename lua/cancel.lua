@@ -44,6 +44,8 @@ else
   word, state = "cancelled", r.state == "d" and "delayed" or "waiting"
   if state == "delayed" then
     redis.call("ZREM", q.delayed, place)
+  elseif r.state == "n" then
+    redis.call("ZREM", a.base .. "newer", place)
   elseif redis.call("ZREM", q.priority, place) == 0 then
     redis.call("HINCRBY", q.stats, "tombs", 1)
   end
@@ -56,7 +58,7 @@ else
     redis.call("SET", key, record_text(r))
     finish_keep(bin, a.base, q.cancelled, { a.id .. "\t" .. r.finished .. "\t" .. r.flags }, tonumber(a.keepFailed))
   end
-  if f then flow().write(f, tonumber(known[3] or "")) end
+  if f then flow().write(f, tonumber(known[3] or ""), {}) end
   finish_sweep(bin)
   events_tell(log, "x" .. a.id .. "\t" .. a.reason, 1)
   events_flush(log)

@@ -5,14 +5,15 @@
 local now = server_time()
 local tombs = tonumber(redis.call("HGET", q.stats, "tombs") or "0")
 local due = redis.call("ZCOUNT", q.delayed, "-inf", whole(now))
-local waiting = math.max(redis.call("LLEN", q.waiting) - tombs, 0) + redis.call("ZCARD", q.priority) + due
+local newer = redis.call("ZCARD", a.base .. "newer")
+local waiting = math.max(redis.call("LLEN", q.waiting) - tombs, 0) + redis.call("ZCARD", q.priority) + newer + due
 local delayed = redis.call("ZCARD", q.delayed) - due
 
 local oldest
 local function consider(place)
   local text = redis.call("GET", a.base .. "job:" .. string.match(place, "^[^\t]*"))
   local r = text and record_parse(text)
-  if not r or (r.state ~= "w" and r.state ~= "d") then return false end
+  if not r or not string.find("wdn", r.state, 1, true) then return false end
   local at = tonumber(record_eligible(r))
   if at and (not oldest or at < oldest) then oldest = at end
   return true
@@ -30,6 +31,7 @@ for _ = 1, 16 do
   consider(head[1])
   above = whole((math.floor(tonumber(head[2]) / 4294967296) + 1) * 4294967296)
 end
+if newer > 0 then consider(redis.call("ZRANGE", a.base .. "newer", 0, 0)[1]) end
 if due > 0 then
   local head = redis.call("ZRANGE", q.delayed, 0, 0)
   if head[1] then consider(head[1]) end

@@ -1,6 +1,6 @@
 -- @include time
 -- Lists ids of one collection, changing nothing, next ones first (ended jobs: newest first). `from`: how many to pass over.
--- As in `count`, jobs that are due wait, promoted or not: behind all others.
+-- As in `count`, jobs that are due wait, promoted or not: behind all others but those of a version that none took yet.
 -- Replies { id ... }.
 local now = server_time()
 local places
@@ -19,6 +19,13 @@ if a.state == "waiting" then
     local skip = math.max(from - ranked - redis.call("LLEN", q.waiting), 0)
     local due = redis.call("ZRANGE", q.delayed, "-inf", whole(now), "BYSCORE", "LIMIT", skip, short)
     for _, place in ipairs(due) do places[#places + 1] = place end
+  end
+  short = tonumber(a.limit) - #places
+  if short > 0 then
+    local before = ranked + redis.call("LLEN", q.waiting) + redis.call("ZCOUNT", q.delayed, "-inf", whole(now))
+    local skip = math.max(from - before, 0)
+    local newer = redis.call("ZRANGE", a.base .. "newer", skip, skip + short - 1)
+    for _, place in ipairs(newer) do places[#places + 1] = place end
   end
 elseif a.state == "delayed" then
   places = redis.call("ZRANGE", q.delayed, "(" .. whole(now), "+inf", "BYSCORE", "LIMIT", from, a.limit)

@@ -24,8 +24,9 @@ local items = settlement_read(a, ARGV, first, keys)
 local found = claim_look(q, a, want, known[5] == "1", tombs, keys)
 local texts = #keys > 0 and redis.call("MGET", unpack(keys)) or keys
 settlement_hold(q, items, texts, requests)
-local f = known[10] and flow().open(q, a, now)
+local f = known[10] and flow().open(q, a, now, a.version)
 if f then flow().settled(f, items) end
+if f and found then flow().look(f, found, want, texts) end
 if found then claim_choose(a, want, found, keys, texts, f) end
 
 -- From here on it writes; first what a full server lets through.
@@ -45,7 +46,7 @@ if found then
   more, claimed = found.more, #found.jobs
   if found.tombs > 0 then call.count.tombs = -math.min(found.tombs, tombs) end
 end
-if f then call.due = flow().write(f, call.due) end
+if f then call.due = flow().write(f, call.due, call.records) end
 if #call.records > 0 then redis.call("MSET", unpack(call.records)) end
 events_flush(log)
 if bin.gone[1] or bin.expire[1] then finish_sweep(bin) end
@@ -53,6 +54,7 @@ if a.woken == "1" and (not found or found.more) and claim_left(q) then
   redis.call("ZADD", q.wake, 0, "w")
   more = true
 end
+if f and f.left_aside and a.woken == "1" then flow().beckon(f) end
 for name, n in pairs(call.count) do redis.call("HINCRBY", q.stats, name, n) end
 
 local last, told = whole(log.seq), table.concat(call.reasons, "\t")

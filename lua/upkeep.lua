@@ -10,7 +10,7 @@ local reply = { now }
 local budget = { jobs = 500, bytes = 1048576, pages = 20 }
 
 local function keep(q, a, known)
-  local f = known[6] and flow().open(q, a, now)
+  local f = known[6] and flow().open(q, a, now, a.version)
   local lost = recovery_read(q, a, now, budget, f)
   local due = tonumber(known[3] or "")
   local ready = due and due <= now and promotion_read(q, a, now, budget) or { jobs = {}, places = {} }
@@ -22,7 +22,7 @@ local function keep(q, a, known)
   }
   local stalled = recovery_write(q, a, lost, call)
   promotion_write(q, ready, call)
-  if f then due = flow().write(f, due) end
+  if f then due = flow().write(f, due, call.records) end
   if due and due <= now then due = due_next(q, f) end
   if #call.records > 0 then redis.call("MSET", unpack(call.records)) end
   local more = lost.more or ready.more or trim_old(q, a, call, budget)
@@ -30,6 +30,7 @@ local function keep(q, a, known)
   finish_sweep(call.bin)
   lanes_forget(q, call, budget, tonumber(known[4] or "0"), known[5])
   if redis.call("LLEN", q.waiting) > 0 or redis.call("ZCARD", q.priority) > 0 then queue_wake(q) end
+  if f then flow().beckon(f) end
 
   local answer = { "kept", more and "1" or "", due and whole(due) or "", whole(#ready.jobs) }
   for i = 1, #stalled do answer[#answer + 1] = stalled[i] end

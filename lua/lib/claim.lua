@@ -35,10 +35,12 @@ end
 -- Chooses the jobs to be claimed, by their records, and reads what data they have apart. Nothing has been written yet. `f`: see
 -- `flow`, where the task's jobs may have terms.
 local function claim_choose(a, want, found, keys, texts, f)
-  local places, ids, jobs, taken, at = found.places, found.ids, found.jobs, 0, found.at
+  local places, ids, jobs, at = found.places, found.ids, found.jobs, found.at
+  local taken, aside = #jobs, 0
   for k = 1, #places do
     if taken == want then
       found.more = true
+      if k <= found.ranked then found.ranked, found.unranked = k - 1, false end
       break
     end
     local text, ranks = texts[at + k], k <= found.ranked
@@ -52,9 +54,10 @@ local function claim_choose(a, want, found, keys, texts, f)
     end
     if not job or places[k] ~= ids[k] then
       job = claim_rare().job(places[k], text, ranks)
-      if f and job then flow().claimed(f, ids[k], job.r) end
     end
-    if job then
+    if job and f and job.r and not flow().claimed(f, ids[k], job.r) then
+      aside = aside + 1
+    elseif job then
       taken = taken + 1
       job.key, job.id = keys[at + k], ids[k]
       if job.apart then
@@ -67,7 +70,7 @@ local function claim_choose(a, want, found, keys, texts, f)
       found.tombs = found.tombs + 1
     end
   end
-  if taken < want and found.tombs == 0 then found.more = false end
+  if taken < want and found.tombs + aside == 0 then found.more = false end
   if found.apart then found.datas = redis.call("MGET", unpack(found.apart)) end
 end
 

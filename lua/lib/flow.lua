@@ -1,12 +1,17 @@
 -- @include record
 -- @include terms
 -- @include queue
+-- @include newer
 -- What follows where jobs with terms (see `terms`) come and go. The reading half notes it in a table of the call's own, `f`;
 -- `write` does it all, so that nothing is read after the first write. Such jobs, while they wait to be started, stand in
 -- `expiring` beside the collection of their state, by the time at which they expire.
 
-local function open(q, a, now)
-  return { q = q, base = a.base, now = now, out = {}, into = {}, freed = {} }
+-- `version`: the newest that the worker takes; nil where nothing is claimed.
+local function open(q, a, now, version)
+  return {
+    q = q, base = a.base, now = now, version = tonumber(version or "") or 1, out = {}, into = {}, freed = {},
+    aside = {}, taken = {},
+  }
 end
 
 -- A job is leaving where it is; `r`: its record as it was. how: "ended", for good; "front" or "back", where it will wait
@@ -43,13 +48,23 @@ local function settled(f, items)
   end
 end
 
--- A job that waits is claimed.
+-- Whether a job that waits may be claimed here; if not, it is put aside.
 local function claimed(f, id, r)
-  if r.terms ~= "" and terms_of(r).expires ~= "" then f.out[#f.out + 1] = record_place(id, r) end
+  if r.terms == "" then return true end
+  if not newer_fits(f, id, r) then return false end
+  if terms_of(r).expires ~= "" then f.out[#f.out + 1] = record_place(id, r) end
+  return true
 end
 
--- Does what was noted; returns when the next thing falls due, of which `known` is what was known so far.
-local function write(f, known)
+-- Jobs that other workers put aside, and this one takes, are claimed before what a claim has found.
+local function look(f, found, want, texts)
+  newer_look(f, found, want, texts, claimed)
+end
+
+-- Does what was noted; returns when the next thing falls due, of which `known` is what was known so far. `records`: those
+-- that the call writes.
+local function write(f, known, records)
+  newer_write(f, records)
   local expiring = f.base .. "expiring"
   if #f.out > 0 then redis.call("ZREM", expiring, unpack(f.out)) end
   if #f.into > 0 then redis.call("ZADD", expiring, unpack(f.into)) end
@@ -62,4 +77,7 @@ local function due(f)
   return tonumber(redis.call("ZRANGE", f.base .. "expiring", 0, 0, "WITHSCORES")[2])
 end
 
-return { open = open, left = left, settled = settled, claimed = claimed, due = due, write = write }
+return {
+  open = open, left = left, settled = settled, claimed = claimed, look = look, due = due, write = write,
+  beckon = newer_beckon,
+}

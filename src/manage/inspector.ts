@@ -178,7 +178,10 @@ export class Inspector {
       const task = tasks[at]!
       const wanted = limit - jobs.length
       const { link } = this.core
-      const ids = await ask(() => link.run(scripts.list, link.keys(task), { state, from, limit: wanted }))
+      const keys = link.keys(task)
+      const ids = await ask(() =>
+        link.run(scripts.list, keys, { base: keys.base, state, from, limit: wanted }),
+      )
       const found = await Promise.all(ids.map((id) => this.fetch(task, id)))
       // A cancelled job leaves its id in the list of waiting ones for a while.
       jobs.push(...found.filter((job) => job !== undefined && inState(job, state)).map((job) => job!))

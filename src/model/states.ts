@@ -7,6 +7,8 @@ export type StoredState = Exclude<JobState, "retrying">
 /** The letter that stands for a state at the head of a job's record. */
 export const stateLetters: Readonly<Record<string, StoredState>> = {
   w: "waiting",
+  // For a worker of a newer version.
+  n: "waiting",
   d: "delayed",
   a: "active",
   c: "completed",

@@ -47,6 +47,7 @@ export const scripts = {
       "keepFailed",
       "maxlen",
       "inline",
+      "version",
     ],
     rest: "id, token, kind, duration, run, body of each settlement",
     reply: decodeSettle,
@@ -77,7 +78,18 @@ export const scripts = {
   upkeep: script("upkeep", {
     grouped: true,
     keys: taskKeyNames,
-    args: ["base", "lane", "n", "instance", "stalls", "keepFailed", "ageCompleted", "ageFailed", "maxlen"],
+    args: [
+      "base",
+      "lane",
+      "n",
+      "instance",
+      "stalls",
+      "keepFailed",
+      "ageCompleted",
+      "ageFailed",
+      "maxlen",
+      "version",
+    ],
     reply: decodeUpkeep,
   }),
   count: script("count", {
@@ -89,7 +101,7 @@ export const scripts = {
   fetch: script("fetch", { keys: ["stats"], args: ["base", "id", "parts"], reply: decodeFetch }),
   list: script("list", {
     keys: ["waiting", "priority", "delayed", "active", "completed", "failed", "cancelled"],
-    args: ["state", "from", "limit"],
+    args: ["base", "state", "from", "limit"],
     reply: decodeStrings,
   }),
   snapshot: script("snapshot", {

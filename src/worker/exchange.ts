@@ -156,6 +156,7 @@ export class Exchange {
       keepFailed: definition.retention.failed.maxItems,
       maxlen: events.maxLength,
       inline: events.inlineBytes,
+      version: definition.version,
     }
     return lane.call(scripts.settle, keys, args, batch.args)
   }

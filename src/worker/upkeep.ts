@@ -125,10 +125,18 @@ export class Upkeep {
     const { link, events } = this.core
     const n = ++this.n
     const keys = group.flatMap((slots) => scripts.upkeep.keys.map((name) => slots.keys[name]))
-    const args = group.flatMap(({ keys: { base }, definition: { maxStalls, retention } }) => {
+    const args = group.flatMap(({ keys: { base }, definition: { maxStalls, retention, version } }) => {
       const { completed, failed } = retention
       const who = [base, `${link.instance}:u`, n, link.instance]
-      return [...who, maxStalls, failed.maxItems, completed.maxAgeMs, failed.maxAgeMs, events.maxLength]
+      return [
+        ...who,
+        maxStalls,
+        failed.maxItems,
+        completed.maxAgeMs,
+        failed.maxAgeMs,
+        events.maxLength,
+        version,
+      ]
     })
     for (let tries = 0; !this.disposed; tries++) {
       try {

@@ -49,14 +49,14 @@ export class WorkWait {
   private async run(): Promise<void> {
     for (let failures = 0; !this.stopped; ) {
       this.waitingFor = new Set(
-        [...this.slots].filter((slots) => slots.freeSlots > 0 && this.sick.isWell(slots.keys.wake)),
+        [...this.slots].filter((slots) => slots.freeSlots > 0 && isWell(slots, this.sick)),
       )
       if (this.waitingFor.size === 0) {
         await this.parked()
         continue
       }
       try {
-        const keys = [...this.waitingFor].map((slots) => slots.keys.wake)
+        const keys = [...this.waitingFor].flatMap((slots) => slots.wakeKeys)
         const found = await this.link.waitForWork(keys, blockMs)
         failures = 0
         for (const key of found) this.found(key)
@@ -83,7 +83,7 @@ export class WorkWait {
 
   /** One key that the server refuses must not keep the others' tasks waiting; its own task still claims now and then. */
   private async sortOut(): Promise<void> {
-    const keys = [...this.waitingFor].map((slots) => slots.keys.wake)
+    const keys = [...this.waitingFor].flatMap((slots) => slots.wakeKeys)
     try {
       await this.sick.sort(keys, async (key) => {
         for (const found of await this.link.waitForWork([key], 1)) this.found(found)
@@ -91,10 +91,14 @@ export class WorkWait {
     } catch {
       // The connection failed meanwhile; the loop tries again.
     }
-    for (const slots of this.waitingFor) if (!this.sick.isWell(slots.keys.wake)) slots.claim()
+    for (const slots of this.waitingFor) if (!isWell(slots, this.sick)) slots.claim()
   }
 
   private found(key: string): void {
-    for (const slots of this.waitingFor) if (slots.keys.wake === key) slots.claim(true)
+    for (const slots of this.waitingFor) if (slots.wakeKeys.includes(key)) slots.claim(true)
   }
+}
+
+function isWell({ wakeKeys }: Slots, sick: SickKeys): boolean {
+  return wakeKeys.every((key) => sick.isWell(key))
 }

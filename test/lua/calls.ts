@@ -50,6 +50,7 @@ export interface SettleOptions {
   readonly keepFailed?: number
   readonly maxlen?: number
   readonly inline?: number
+  readonly version?: number
 }
 
 export interface UpkeepOptions {
@@ -58,6 +59,7 @@ export interface UpkeepOptions {
   readonly ageCompleted?: number
   readonly ageFailed?: number
   readonly maxlen?: number
+  readonly version?: number
 }
 
 const instance = "tester"
@@ -131,6 +133,7 @@ export function callsOf(keys: TaskKeys) {
           keepFailed: options.keepFailed ?? 100,
           maxlen: options.maxlen ?? 10_000,
           inline: options.inline ?? 1024,
+          version: options.version ?? 1,
         },
         items.flatMap(({ id, token, kind, duration = 7, run = "", body = bodyOf(kind) }) => [
           id,
@@ -188,10 +191,11 @@ export function callsOf(keys: TaskKeys) {
         ageCompleted: options.ageCompleted ?? long,
         ageFailed: options.ageFailed ?? long,
         maxlen: options.maxlen ?? 10_000,
+        version: options.version ?? 1,
       }),
     count: (names: readonly string[] = []) => make(scripts.count, { base }, names),
     fetch: (id: string, parts = "rpl") => make(scripts.fetch, { base, id, parts }),
-    list: (state: string, from = 0, limit = 1000) => make(scripts.list, { state, from, limit }),
+    list: (state: string, from = 0, limit = 1000) => make(scripts.list, { base, state, from, limit }),
     snapshot: () => make(scripts.snapshot, {}),
     entries: (from: string, limit = 100) => make(scripts.entries, { from, limit }),
   }

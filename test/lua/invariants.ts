@@ -59,7 +59,7 @@ function* records(state: TaskState, { damaged }: Surroundings): Generator<string
   }
 }
 
-const placeNames: Readonly<Record<string, string>> = { d: "delayed", a: "active", ...lists }
+const placeNames: Readonly<Record<string, string>> = { n: "newer", d: "delayed", a: "active", ...lists }
 
 function whereabouts(state: TaskState, id: string, r: Fields): string[] {
   const place = placeOf(id, r)
@@ -68,6 +68,7 @@ function whereabouts(state: TaskState, id: string, r: Fields): string[] {
   for (const entry of state.priority.keys()) if (idOf(entry) === id) found.push("priority")
   for (const entry of state.delayed.keys()) if (idOf(entry) === id) found.push("delayed")
   for (const entry of state.active.keys()) if (idOf(entry) === id) found.push("active")
+  for (const entry of state.newer.keys()) if (idOf(entry) === id) found.push("newer")
   for (const name of Object.values(lists))
     for (const entry of state[name]) if (idOf(entry) === id) found.push(name)
   return found
@@ -82,6 +83,8 @@ function* recordAgrees(state: TaskState, id: string, r: Fields): Generator<strin
   }
   if (r.state === "d" && state.delayed.get(place) !== Number(r.eligible))
     yield `${id} is due at ${state.delayed.get(place)}, and its record says ${r.eligible}`
+  if (r.state === "n" && Math.floor((state.newer.get(place) ?? 0) / 2 ** 32) !== Number(termsOf(r).version))
+    yield `${id} is of version ${termsOf(r).version}, and stands at ${state.newer.get(place)} among the newer ones`
   if (r.state === "a" && !state.active.has(`${id}\t${r.token}`))
     yield `${id} is leased under another token than ${r.token}`
   if (r.state === "a" && Number(r.attempt) !== Number(r.fails) + 1)
@@ -103,6 +106,8 @@ function* collections(state: TaskState, { damaged }: Surroundings): Generator<st
     if (stranger(idOf(place), "w")) yield `priority holds ${place}, which does not wait`
   for (const place of state.delayed.keys())
     if (stranger(idOf(place), "d")) yield `delayed holds ${place}, which is not delayed`
+  for (const place of state.newer.keys())
+    if (stranger(idOf(place), "n")) yield `newer holds ${place}, which waits for nobody`
   for (const place of state.active.keys())
     if (stranger(idOf(place), "a")) yield `active holds ${place}, which is not active`
   for (const [letter, name] of Object.entries(lists)) {
@@ -165,7 +170,7 @@ function* expiries(state: TaskState, { damaged }: Surroundings): Generator<strin
       yield `expiring holds ${place}, which has no record`
 }
 
-const waits = ["w", "d", "k"]
+const waits = ["w", "n", "d", "k"]
 
 function* hints(state: TaskState, { markerTaken }: Surroundings): Generator<string> {
   const due = state.stats.get("due")

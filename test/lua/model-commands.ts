@@ -223,7 +223,12 @@ function upkeep(age: fc.Arbitrary<number>, keepFailed: fc.Arbitrary<number>): fc
   return fc.record({ options, lane: fc.nat(1), delivery }).map((chosen) =>
     command("upkeep", chosen, async (model, real) => {
       const at = real.next(`u${chosen.lane}`)
-      await deliver(real, model, { script: "upkeep", at, options: chosen.options }, chosen.delivery)
+      await deliver(
+        real,
+        model,
+        { script: "upkeep", at, options: { ...chosen.options, version: 1 } },
+        chosen.delivery,
+      )
     }),
   )
 }

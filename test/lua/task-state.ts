@@ -2,7 +2,7 @@ import type { TaskKeys } from "../../src/store/keys.ts"
 import type { Reply } from "../../src/store/store.ts"
 
 /** Keys that are built by the scripts that need them. */
-const unshared = ["expiring"]
+const unshared = ["expiring", "newer"]
 
 /** Runs plain commands against a host's data, past the scripts. */
 export interface Reader {
@@ -44,6 +44,8 @@ export interface TaskState {
   readonly priority: ReadonlyMap<string, number>
   readonly delayed: ReadonlyMap<string, number>
   readonly active: ReadonlyMap<string, number>
+  /** Jobs that wait for a newer worker, by their places. */
+  readonly newer: ReadonlyMap<string, number>
   /** When jobs with a ttl expire that wait to be started, by their places. */
   readonly expiring: ReadonlyMap<string, number>
   /** Entries, newest first. */
@@ -74,7 +76,7 @@ export function parseFields(text: string): Fields | undefined {
   const [cold, ...terms] = (third ?? "").split(";")
   const values = [...first!.split(","), ...cold!.split(",")]
   const names = [...hot, ...coldNames]
-  if (values.length !== names.length || data.length === 0 || !/^[wdacfx]$/.test(values[0]!)) return undefined
+  if (values.length !== names.length || data.length === 0 || !/^[wndacfx]$/.test(values[0]!)) return undefined
   const named = Object.fromEntries(names.map((name, i) => [name, values[i]!]))
   const { claimed, created, finished } = named
   const at = finished === "" ? "" : String(Number(finished) + Number(claimed || created))
@@ -121,6 +123,7 @@ export async function readState(reader: Reader, keys: TaskKeys): Promise<TaskSta
     priority,
     delayed,
     active,
+    newer,
     expiring,
     completed,
     failed,
@@ -134,6 +137,7 @@ export async function readState(reader: Reader, keys: TaskKeys): Promise<TaskSta
     sorted(keys.priority),
     sorted(keys.delayed),
     sorted(keys.active),
+    sorted(`${keys.base}newer`),
     sorted(`${keys.base}expiring`),
     list(keys.completed),
     ["ZRANGE", keys.failed, "0", "-1", "REV"],
@@ -162,6 +166,7 @@ export async function readState(reader: Reader, keys: TaskKeys): Promise<TaskSta
     priority: scores(priority!),
     delayed: scores(delayed!),
     active: scores(active!),
+    newer: scores(newer!),
     expiring: scores(expiring!),
     completed: completed!,
     failed: failed!,
@@ -175,7 +180,9 @@ export async function readState(reader: Reader, keys: TaskKeys): Promise<TaskSta
     results: new Map([...results].map(([id, text]) => [id, { text, ttl: Number(ttls.get(id)) }])),
     logs: (await values("logs", list)) as Map<string, string[]>,
     datas,
-    strange: names.filter((name) => !known.includes(name) && !/^(job|data|progress|logs|result):/.test(name)),
+    strange: names.filter(
+      (name) => !known.includes(name) && !/^(job|data|progress|logs|result):|^\d+:wake$/.test(name),
+    ),
   }
 }
 

@@ -12,7 +12,7 @@ onBothHosts("terms of a job", (host) => {
     await task.fresh(task.calls.enqueue(task.next(), [{ id: "a", terms }, { id: "plain" }]))
     const created = Number(task.state!.records.get("a")!.created)
     expect(task.state!.records.get("plain")).toMatchObject({ terms: "", flags: "" })
-    const { claimed } = await task.fresh(task.calls.settle(task.next("w"), [], { want: 1 }))
+    const { claimed } = await task.fresh(task.calls.settle(task.next("w"), [], { want: 1, version: 7 }))
     expect(decodeRecord(claimed[0]!.record)).toMatchObject({
       flags: "k",
       terms: {

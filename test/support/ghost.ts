@@ -32,6 +32,7 @@ export async function claimAndVanish(
       keepFailed: 100,
       maxlen: 1000,
       inline: 1024,
+      version: 1,
     },
     [],
   )
