@@ -31,8 +31,6 @@ const lateHandlerMs = 1000
 /** The slots of one task in this process: claims jobs into free ones, and settles what ended. */
 export class Slots {
   readonly keys: TaskKeys
-  /** Where workers of this version are woken. */
-  readonly wakeKeys: readonly string[]
   /** By token: one job can be here twice, as a late handler and as its next attempt. */
   readonly runs = new Map<string, Run>()
   stopping = false
@@ -58,8 +56,6 @@ export class Slots {
   ) {
     const { core } = around
     this.keys = core.link.keys(definition.name)
-    const { base, wake } = this.keys
-    this.wakeKeys = definition.version > 1 ? [wake, `${base}${definition.version}:wake`] : [wake]
     this.timeouts = new Timeouts(this, core.link.clock)
     this.exchange = new Exchange(core, this)
   }

@@ -56,7 +56,7 @@ export class WorkWait {
         continue
       }
       try {
-        const keys = [...this.waitingFor].flatMap((slots) => slots.wakeKeys)
+        const keys = [...this.waitingFor].flatMap(wakeKeys)
         const found = await this.link.waitForWork(keys, blockMs)
         failures = 0
         for (const key of found) this.found(key)
@@ -83,7 +83,7 @@ export class WorkWait {
 
   /** One key that the server refuses must not keep the others' tasks waiting; its own task still claims now and then. */
   private async sortOut(): Promise<void> {
-    const keys = [...this.waitingFor].flatMap((slots) => slots.wakeKeys)
+    const keys = [...this.waitingFor].flatMap(wakeKeys)
     try {
       await this.sick.sort(keys, async (key) => {
         for (const found of await this.link.waitForWork([key], 1)) this.found(found)
@@ -95,10 +95,15 @@ export class WorkWait {
   }
 
   private found(key: string): void {
-    for (const slots of this.waitingFor) if (slots.wakeKeys.includes(key)) slots.claim(true)
+    for (const slots of this.waitingFor) if (wakeKeys(slots).includes(key)) slots.claim(true)
   }
 }
 
-function isWell({ wakeKeys }: Slots, sick: SickKeys): boolean {
-  return wakeKeys.every((key) => sick.isWell(key))
+/** Where workers are woken: all of the task, and those of this version alone. */
+function wakeKeys({ keys: { wake, base }, definition: { version } }: Slots): string[] {
+  return version > 1 ? [wake, `${base}${version}:wake`] : [wake]
+}
+
+function isWell(slots: Slots, sick: SickKeys): boolean {
+  return wakeKeys(slots).every((key) => sick.isWell(key))
 }
