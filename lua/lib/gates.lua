@@ -83,7 +83,7 @@ local function dedupe_read(a, key)
   for k, id in ipairs(ids) do
     local state = texts[k] and string.match(texts[k], "^([wkda]),")
     if state then
-      u.jobs[#u.jobs + 1] = { id = id, state = state == "k" and "w" or state }
+      u.jobs[#u.jobs + 1] = { id = id, state = (state == "k" or state == "n") and "w" or state }
     else
       u.over[#u.over + 1] = id
     end
