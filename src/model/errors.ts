@@ -12,6 +12,7 @@ export type ErrorCode =
   | "TIMEOUT"
   | "JOB_FAILED"
   | "JOB_GONE"
+  | "WORKFLOW_FAILED"
   | "CANCELLED"
   | "STALLED"
   | "EXPIRED"
@@ -213,5 +214,18 @@ export class PermissionError extends TaskoraError {
     readonly missing: readonly string[] = [],
   ) {
     super(message, "PERMISSION")
+  }
+}
+
+/** A job of the workflow failed for good (see `cause`), and with it the workflow; what had not run was cancelled. */
+export class WorkflowFailedError extends TaskoraError {
+  override readonly name = "WorkflowFailedError"
+  constructor(
+    message: string,
+    /** The job that failed, as `getGraph()` names it; undefined where it was none. */
+    readonly node: string | undefined,
+    options?: ErrorOptions,
+  ) {
+    super(message, "WORKFLOW_FAILED", options)
   }
 }

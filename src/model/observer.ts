@@ -128,6 +128,18 @@ export type Transition =
       readonly reason: RejectReason
       readonly error: Error
     }
+  | { readonly kind: "workflow started"; readonly dispatch: Dispatch }
+  /** It could not be stored. */
+  | { readonly kind: "workflow refused"; readonly dispatch: Dispatch; readonly error: Error }
+  /** Told by the process whose call ended it. */
+  | {
+      readonly kind: "workflow ended"
+      readonly id: string
+      readonly name: string
+      readonly outcome: "completed" | "failed" | "cancelled"
+      /** From its dispatch, server time. */
+      readonly durationMs: number
+    }
   | { readonly kind: "active"; readonly attempt: Attempt }
   | { readonly kind: "progress"; readonly attempt: Attempt; readonly progress: Progress }
   | (Outcome & { readonly kind: "completed"; readonly resultBytes: number; readonly totalMs: number })

@@ -25,6 +25,24 @@ const sharedKeyNames = {
 } as const
 export type SharedKey = keyof typeof sharedKeyNames
 
+/** What a workflow keeps: its graph, and how far it has come. All of it has one hash tag. */
+export const workflowKeyNames = [
+  "head",
+  "edges",
+  "nodes",
+  "states",
+  "counts",
+  "out",
+  "runs",
+  "ready",
+  "spread",
+  "live",
+] as const
+export type WorkflowKeys = Readonly<Record<(typeof workflowKeyNames)[number], string>>
+
+/** In whose tables running workflows stand like jobs; no task can be called so. */
+export const workflowsTask = "*workflows"
+
 export interface TaskKeys extends Readonly<Record<TaskKey, string>> {
   readonly task: string
   /** What stands before `job:<id>`, `data:<id>`, `progress:<id>`, `logs:<id>` and `result:<id>`. */
@@ -37,6 +55,12 @@ export function taskKeys(prefix: string, task: string): TaskKeys {
   const base = `${root(prefix)}{${task}}:`
   const keys = Object.fromEntries(taskKeyNames.map((name) => [name, base + name])) as Record<TaskKey, string>
   return { ...keys, task, base, channel: `${base}cancel` }
+}
+
+/** No task can have a `*` in its name, so no task's keys meet a workflow's. */
+export function workflowKeys(prefix: string, id: string): WorkflowKeys {
+  const base = `${root(prefix)}{*w:${id}}:`
+  return Object.fromEntries(workflowKeyNames.map((name) => [name, base + name])) as WorkflowKeys
 }
 
 /** In a cluster they lie together too, under a tag that no task can have. */

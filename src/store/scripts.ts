@@ -1,4 +1,5 @@
-import { taskKeyNames } from "./keys.ts"
+import { taskKeyNames, workflowKeyNames } from "./keys.ts"
+import { decodeAdvance, decodeConclude, decodeEnrol } from "./workflow-replies.ts"
 import {
   decodeCancel,
   decodeCount,
@@ -123,6 +124,42 @@ export const scripts = {
     reply: decodeStrings,
   }),
   roster: script("roster", { keys: ["tasks", "workers", "workerInfo"], args: [], reply: decodeRoster }),
+  plan: script("plan", {
+    keys: ["head", "edges", "nodes", "ready"],
+    args: ["part", "last", "total", "name", "ttl", "headers", "result"],
+    rest: "number, edges, what to dispatch of each node",
+    reply: decodeWord,
+  }),
+  advance: script("advance", {
+    keys: workflowKeyNames,
+    args: ["limit", "lease", "keep"],
+    rest: "kind, node, text of each piece of news",
+    reply: decodeAdvance,
+  }),
+  graph: script("graph", {
+    keys: workflowKeyNames,
+    args: ["what"],
+    rest: "the nodes wanted",
+    reply: decodeStrings,
+  }),
+  enrol: script("enrol", {
+    keys: ["stats", "active"],
+    args: ["base", "lane", "n", "id", "name", "look"],
+    reply: decodeEnrol,
+  }),
+  conclude: script("conclude", {
+    keys: ["stats", "active", "completed", "failed", "cancelled", "events"],
+    args: ["base", "lane", "n", "instance", "id", "state", "outcome", "text", "keep", "maxlen"],
+    reply: decodeConclude,
+  }),
+  patrol: script("patrol", { keys: ["active"], args: ["again"], reply: decodeStrings }),
+  outbox: script("outbox", {
+    keys: ["stats"],
+    args: ["base", "before"],
+    rest: "the ids wanted",
+    reply: decodeStrings,
+  }),
+  deliver: script("deliver", { keys: ["stats"], args: ["base", "keep"], rest: "ids", reply: decodeWord }),
   wire: script("wire", { keys: ["meta"], args: [], reply: decodeWord }),
   greet: script("greet", { keys: ["meta"], args: ["wire"], reply: decodeWord }),
 } as const
