@@ -4,6 +4,7 @@
 -- @include finish
 -- @lazy cancel_rare
 -- @lazy flow
+-- @lazy outbox
 -- Cancels a job. Waiting and delayed ones end at once; of an active one the request is recorded and published, and its
 -- settlement becomes cancelled whatever it says. A waiting job of the list leaves its id there: taking it out of the
 -- middle would cost the list's length.
@@ -51,6 +52,9 @@ else
   end
   local log = events_begin(q.events, a.instance, a.maxlen, tonumber(known[2] or "0"))
   r.state, r.finished, r.outcome = "x", whole(now), a.reason
+  if string.find(r.flags, "[nd]") then
+    outbox().put(a.base, r.finished, { id = a.id, letter = "x", run = "", text = a.reason })
+  end
   local bin = { gone = {}, expire = {} }
   if a.keepFailed == "0" then
     finish_forget(bin, a.base, a.id, r.flags)

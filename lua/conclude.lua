@@ -1,7 +1,7 @@
 -- @include lane
 -- @include record
 -- @include events
--- @include finish
+-- @include failures
 -- Ends a workflow in the list of those that run, once, and tells the event. state: c, f, x, or g where nothing is left of
 -- it. text: what the event carries: "=result" or "~" where that is too long, message, reason (JSON).
 -- Replies { word, time, seq, duration }: concluded where this very call did it, else known.
@@ -17,7 +17,7 @@ end
 local key = a.base .. "job:" .. a.id
 local text = redis.call("GET", key)
 local r = text and record_parse(text)
-local log = events_begin(q, a.instance, a.maxlen, tonumber(known[2] or "0"))
+local log = events_begin(q.events, a.instance, a.maxlen, tonumber(known[2] or "0"))
 redis.call("ZREM", q.active, a.id)
 local word, took = "known", "0"
 if r and r.state == "a" then
@@ -26,14 +26,18 @@ if r and r.state == "a" then
     redis.call("DEL", key)
   else
     local bin = { gone = {}, expire = {} }
-    local list = a.state == "c" and q.completed or a.state == "f" and q.failed or q.cancelled
     r.state, r.finished, r.outcome = a.state, whole(now), a.state == "c" and "" or a.outcome
     redis.call("SET", key, record_text(r))
-    finish_keep(bin, a.base, list, { a.id .. "\t" .. r.finished .. "\t" .. r.flags }, tonumber(a.keep))
-    finish_sweep(bin)
     local name = string.match(r.body, "\n(.*)$")
     events_tell(log, "w" .. a.id .. "\t" .. a.state .. "\t" .. name .. "\t" .. took .. "\t" .. a.text, 1)
     events_flush(log)
+    local entry = a.id .. "\t" .. r.finished .. "\t" .. r.flags
+    if a.state == "f" then
+      failures_keep(bin, a.base, q.failed, { whole(log.seq), entry }, tonumber(a.keep))
+    else
+      finish_keep(bin, a.base, a.state == "c" and q.completed or q.cancelled, { entry }, tonumber(a.keep))
+    end
+    finish_sweep(bin)
     local counter = a.state == "c" and "completed" or a.state == "f" and "failed" or "cancelled_active"
     redis.call("HINCRBY", q.stats, counter, 1)
     redis.call("HSET", q.stats, "seq", whole(log.seq))

@@ -32,7 +32,8 @@ local function keep(q, a, known)
   if redis.call("LLEN", q.waiting) > 0 or redis.call("ZCARD", q.priority) > 0 then queue_wake(q) end
   if f then flow().beckon(f) end
 
-  local answer = { "kept", more and "1" or "", due and whole(due) or "", whole(#ready.jobs) }
+  -- Nodes of workflows that ended are told of with the next call's answer, for the case that nobody else carries it on.
+  local answer = { "kept", (more and "1" or "") .. (known[7] and "o" or ""), due and whole(due) or "", whole(#ready.jobs) }
   for i = 1, #stalled do answer[#answer + 1] = stalled[i] end
   return answer, call.log.seq
 end
@@ -43,7 +44,7 @@ for i = 1, groups do
   local t = (turn + i - 1) % groups + 1
   local q, a = group_keys(t), group_args(t)
   local lane = "lane:" .. a.lane
-  local known = redis.call("HMGET", q.stats, lane, "seq", "due", "swept", "sweeping", "terms")
+  local known = redis.call("HMGET", q.stats, lane, "seq", "due", "swept", "sweeping", "terms", "outbox")
   local verdict, answer = lane_check(known[1], tonumber(a.n))
   if verdict == "stale" then
     reply[t + 1] = { "stale" }

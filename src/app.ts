@@ -15,6 +15,7 @@ import type { AppEventName, AppEvents, EventMeta } from "./model/events.ts"
 import { Observers } from "./model/observers.ts"
 import { checkNames, invalid } from "./model/options.ts"
 import type { Schema, SchemaInput, SchemaOutput } from "./model/standard-schema.ts"
+import { Producers } from "./producers.ts"
 import { Registry } from "./registry.ts"
 import type { AnyTaskOptions, Handler, TaskOptions } from "./rules/definition.ts"
 import type { Middleware } from "./rules/middleware.ts"
@@ -26,6 +27,7 @@ import { Link } from "./store/link.ts"
 import type { Task } from "./task.ts"
 import type { InputOptions, InputOutputOptions, OutputOptions } from "./task-types.ts"
 import { Worker } from "./worker/worker.ts"
+import { Workflows } from "./workflow/workflows.ts"
 
 /** Makes an app. Opens no connection yet: `start()`, `listen()` or the first dispatch does. @throws TaskoraError (`INVALID`) */
 export function createTaskora(options: AppOptions): Taskora {
@@ -45,6 +47,8 @@ export class Taskora {
   private readonly connection: Connection
   private readonly inspector: Inspector
   private readonly canceller: Canceller
+  private readonly workflows: Workflows
+  private readonly producers: Producers
   private readonly backlog = new Backlog()
   private readonly tasks: Registry
   private readonly middleware: Middleware<MiddlewareContext>[] = []
@@ -77,6 +81,8 @@ export class Taskora {
       logFailure: (failure) => logFailure(failure, this.hub),
       report: (error, kind) => complaints.report(error, kind),
       print: (error, kind) => complaints.print(error, kind),
+      nodeEnded: (task, id) => this.workflows.nodeEnded(task, id),
+      nodesLeft: (task) => this.workflows.leftBehind(task),
     }
     this.hub = new EventHub(this.core, codec)
     this.worker = new Worker({ core: this.core, codec, middleware: this.middleware })
@@ -86,6 +92,21 @@ export class Taskora {
     this.inspector = new Inspector(this.core, { codec, ready, tasks: names })
     const keepFailed = (task: string) => this.tasks.get(task)?.definition.retention.failed.maxItems ?? 0
     this.canceller = new Canceller(this.core, { ready, keepFailed })
+    this.producers = new Producers({
+      core: this.core,
+      backlog: this.backlog,
+      ready: (task) => this.connection.ready(this.hub.reader.joinUnderWay(task)),
+      seat: (task) => this.worker.seat(task),
+    })
+    this.workflows = new Workflows({
+      core: this.core,
+      codec,
+      hub: this.hub,
+      ready,
+      validateOnDispatch: this.options.validateOnDispatch,
+      producer: (task) => this.producers.of(task),
+      cancel: (task, id, reason) => this.canceller.request(task, id, reason),
+    })
     this.source = makeSource(this.core, { worker: this.worker, queue: new QueueRead(this.core, names) })
     this.observers.source(this.source)
     const { core, hub, backlog, connection, worker, source, canceller, inspector } = this
@@ -98,6 +119,8 @@ export class Taskora {
       source,
       canceller,
       inspector,
+      workflows: this.workflows,
+      producer: (task: string) => this.producers.of(task),
       options: this.options,
     }
     this.tasks = new Registry(host)
@@ -118,9 +141,9 @@ export class Taskora {
   ): Task<SchemaInput<I>, Awaited<Out>>
   task<In, O extends Schema>(name: string, options: OutputOptions<In, O>): Task<In, SchemaOutput<O>>
   task<In = unknown, Out = unknown>(name: string, options: TaskOptions<In, Out>): Task<In, Awaited<Out>>
-  task(name: string, given: unknown = {}): Task<never, never> {
+  task(name: string, given: unknown = {}): unknown {
     const options = (typeof given === "function" ? { handler: given } : given) as AnyTaskOptions
-    return this.tasks.declare(name, options) as Task<never, never>
+    return this.tasks.declare(name, options)
   }
 
   /**
@@ -145,8 +168,8 @@ export class Taskora {
     contract: TaskContract<In, Out, Data, Given>,
     options: ImplementOptions<Data, Given> & { readonly handler: Handler<Data, Given> },
   ): Task<In, Out>
-  implement(contract: unknown, handler: unknown, options?: unknown): Task<never, never> {
-    return this.tasks.implement(contract, handler as Handler, options as AnyTaskOptions) as Task<never, never>
+  implement(contract: unknown, handler: unknown, options?: unknown): unknown {
+    return this.tasks.implement(contract, handler as Handler, options as AnyTaskOptions)
   }
 
   /** Wraps every handler of this app, in the order of the calls. Before `start()` only. @throws TaskoraError (`INVALID`) */
@@ -212,6 +235,7 @@ export class Taskora {
   private async begin(): Promise<void> {
     await this.listen()
     await this.worker.start()
+    this.workflows.start()
     this.observers.transition({ kind: "worker ready", tasks: this.tasks.handled })
     this.hub.app.emit("worker:ready", undefined)
   }
@@ -234,6 +258,8 @@ export class Taskora {
       this.hub.app.emit("worker:closing", undefined)
     }
     await this.worker.close(timeoutLeft())
+    // What ended here is brought to its workflows; what is not, other processes find.
+    await this.workflows.close(left(1000))
     // Handlers may dispatch to their end.
     await bounded(this.backlog.emptied(), timeoutLeft() + 500)
     this.connection.stop()

@@ -25,7 +25,13 @@ export class Canceller {
     },
   ) {}
 
+  /** A job of which nothing is known has ended long ago. */
   async cancel(task: string, id: string, reason: string | undefined) {
+    const word = await this.request(task, id, reason)
+    return word === "unknown" ? "finished" : word
+  }
+
+  async request(task: string, id: string, reason: string | undefined): Promise<CancelReply["word"]> {
     if (reason !== undefined && typeof reason !== "string")
       throw invalid(`cancel: reason must be text, not ${show(reason)}`)
     await this.host.ready()
@@ -37,7 +43,7 @@ export class Canceller {
     own.turn = call.catch(() => undefined)
     const reply = await call
     this.tell(task, id, { reply, reason })
-    return reply.word === "unknown" ? "finished" : reply.word
+    return reply.word
   }
 
   private lane(task: string) {

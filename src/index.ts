@@ -36,6 +36,17 @@ export { into, type MigrationRecord, type MigrationStep, type Migrations } from 
 export type { Adapter } from "./store/store.ts"
 export type { Task } from "./task.ts"
 export type { InferInput, InferOutput, Typed } from "./task-types.ts"
+export {
+  type AnyComposition,
+  Composition,
+  chain,
+  chord,
+  group,
+  type NodeOptions,
+  type OutputOf,
+  type WorkflowOptions,
+} from "./workflow/composition.ts"
+export type { WorkflowGraph, WorkflowHandle, WorkflowNode } from "./workflow/handle.ts"
 
 /** The types under one name, for those who like `Taskora.Context`. */
 export declare namespace Taskora {

@@ -4,7 +4,7 @@ import type { TaskContract } from "./contract.ts"
 import { show } from "./model/duration.ts"
 import { checkTaskName } from "./model/names.ts"
 import { invalid } from "./model/options.ts"
-import { Producer } from "./producer.ts"
+import type { Producer } from "./producer.ts"
 import { type AnyTaskOptions, type Definition, define, type Handler } from "./rules/definition.ts"
 import type { SourceHost } from "./source.ts"
 import { closedError } from "./store/failure.ts"
@@ -17,6 +17,8 @@ export interface RegistryHost extends Omit<TaskHost, "producer" | "codec" | "val
   readonly connection: Connection
   readonly worker: Worker
   readonly source: SourceHost
+  /** One for each task: its lanes are the process's. */
+  readonly producer: (task: string) => Producer
 }
 
 /** The tasks of an app: those declared by name, and those of contracts. */
@@ -95,13 +97,22 @@ export class Registry {
     if (this.tasks.has(name))
       throw invalid(`task "${name}" is declared already; keep what taskora.task() returned`)
     if (this.closed) throw closedError()
-    const { core, hub, backlog, connection, worker, source, canceller, inspector, options: app } = this.host
+    const {
+      core,
+      hub,
+      backlog,
+      connection,
+      source,
+      canceller,
+      inspector,
+      workflows,
+      options: app,
+    } = this.host
     const definition = this.resolve(name, options)
     connection.declare(name, definition.info)
-    const ready = () => connection.ready(hub.reader.joinUnderWay(name))
-    const producer = new Producer(name, { core, backlog, ready, seat: () => worker.seat(name) })
+    const producer = this.host.producer(name)
     const { codec, validateOnDispatch } = app
-    const host = { core, hub, backlog, canceller, inspector, producer, codec, validateOnDispatch }
+    const host = { core, hub, backlog, canceller, inspector, producer, codec, validateOnDispatch, workflows }
     const task = new Task(definition, host, hub.declare(name))
     this.tasks.set(name, task)
     source.declared(definition)

@@ -10,15 +10,17 @@ import { type Gate, refusal } from "./gates.ts"
 import { type CancelAnswer, type HandleHost, JobHandle } from "./handle.ts"
 import type { Inspector } from "./manage/inspector.ts"
 import { within } from "./model/clock.ts"
+import { show } from "./model/duration.ts"
 import { PayloadTooLargeError, type TaskoraError } from "./model/errors.ts"
 import type { EventMeta, TaskEventName, TaskEvents } from "./model/events.ts"
 import type { Dispatch, JobHeaders } from "./model/observer.ts"
-import { checkNames, invalid } from "./model/options.ts"
+import { checkNames, invalid, wholeNumber } from "./model/options.ts"
 import type { Producer } from "./producer.ts"
 import type { Definition } from "./rules/definition.ts"
 import type { Codec } from "./rules/serializer.ts"
 import type { Core } from "./store/core.ts"
 import { encodeHeaders } from "./store/headers.ts"
+import { Composition, type Dispatcher, type Form, groupOf, type NodeOptions } from "./workflow/composition.ts"
 
 /** What a task needs of its app. */
 export interface TaskHost {
@@ -31,6 +33,8 @@ export interface TaskHost {
   readonly validateOnDispatch: boolean
   readonly canceller: Canceller
   readonly inspector: Inspector
+  /** Dispatches what this task's jobs are built into. */
+  readonly workflows: Dispatcher
 }
 
 /** A task of an app: dispatches jobs and tells their events. */
@@ -100,6 +104,48 @@ export class Task<In = unknown, Out = unknown> {
       this.store(handle, { data: jobs[i]!.data, job, headers: own, report })
       return handle
     })
+  }
+
+  /**
+   * One job of this task as a part of a workflow: with data of its own, or, without any, taking what stands before it.
+   * @throws TaskoraError (`INVALID`) for options that are wrong
+   */
+  s(): Composition<In, Out>
+  s(data: In, options?: NodeOptions): Composition<unknown, Out>
+  s(...given: [data?: In, options?: NodeOptions]): Composition<never, Out> {
+    const how = given[1] ?? {}
+    checkNames(how, ["delay", "priority"], `task "${this.name}": s()`)
+    const form = { kind: "job", task: this, data: given[0], bound: given.length > 0, how } as const
+    return new Composition<never, Out>(form, this.host.workflows)
+  }
+
+  /** A job for each item, side by side; gives the list of their results. */
+  map(items: readonly In[]): Composition<unknown, Out[]> {
+    const what = `task "${this.name}": map`
+    return groupOf<Out>(
+      listOf(items, what).map((data) => this.bound(data as In)),
+      this.host.workflows,
+    )
+  }
+
+  /** For a task that takes lists: the items in lists of at most `size`, a job for each. @throws TaskoraError (`INVALID`) */
+  chunk<Item>(
+    this: Task<Item[], Out> | Task<readonly Item[], Out>,
+    items: readonly Item[],
+    options: { readonly size: number },
+  ): Composition<unknown, Out[]> {
+    const own = this as unknown as Task<unknown, Out>
+    const what = `task "${own.name}": chunk`
+    checkNames(options, ["size"], what)
+    const size = wholeNumber(options.size, `${what}: size`, 1)
+    const all = listOf(items, what)
+    const forms: Form[] = []
+    for (let i = 0; i < all.length; i += size) forms.push(own.bound(all.slice(i, i + size)))
+    return groupOf<Out>(forms, own.host.workflows)
+  }
+
+  private bound(data: In): Form {
+    return { kind: "job", task: this, data, bound: true, how: {} }
   }
 
   /** Listens to this task's events from every process. Returns what takes the listener off. */
@@ -196,6 +242,11 @@ interface Item {
   readonly headers: JobHeaders | undefined
   /** Absent where nobody is to be told. */
   readonly report: DispatchReport | undefined
+}
+
+function listOf<T>(items: readonly T[], what: string): readonly T[] {
+  if (Array.isArray(items)) return items
+  throw invalid(`${what} takes a list of items, not ${show(items)}`)
 }
 
 function handleHost(task: string, host: TaskHost): HandleHost {

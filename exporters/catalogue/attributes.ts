@@ -55,6 +55,7 @@ export const attemptOutcome = closed("outcome", [
 ])
 /** How a job ended. */
 export const jobOutcome = closed("outcome", ["completed", "failed", "cancelled"])
+export const workflowOutcome = closed("outcome", ["completed", "failed", "cancelled"])
 /** `in`: a job's data as dispatched; `out`: its result. */
 export const direction = closed("direction", ["in", "out"])
 

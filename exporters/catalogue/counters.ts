@@ -55,6 +55,30 @@ export const counters = {
     [of.task],
     "Attempts of this process that lost their job to recovery: a local view of a stall, in no sum.",
   ),
+  workflowsStarted: counter(
+    "taskora.workflows.started",
+    "{workflow}",
+    [],
+    "Workflows that this process dispatched.",
+  ),
+  workflowsCompleted: counter(
+    "taskora.workflows.completed",
+    "{workflow}",
+    [],
+    "Workflows whose last job completed, counted by the process that ended them; so below.",
+  ),
+  workflowsFailed: counter(
+    "taskora.workflows.failed",
+    "{workflow}",
+    [],
+    "Workflows that failed with one of their jobs, or did not end within their ttl.",
+  ),
+  workflowsCancelled: counter(
+    "taskora.workflows.cancelled",
+    "{workflow}",
+    [],
+    "Workflows that were cancelled, or one of whose jobs was.",
+  ),
   workerErrors: counter(
     "taskora.worker.errors",
     "{error}",

@@ -46,6 +46,9 @@ export const gauges = {
   taskWorkers: clusterWide(
     gauge("taskora.task.workers", "{worker}", [of.task], "Live worker processes that run the task."),
   ),
+  workflowsActive: clusterWide(
+    gauge("taskora.workflow.active", "{workflow}", [], "Workflows in the cluster that have not ended."),
+  ),
   storeUp: gauge("taskora.store.up", "", [], "1 when the store answered in time, else 0."),
   taskInfo: gauge(
     "taskora.task.info",

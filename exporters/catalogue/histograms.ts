@@ -43,6 +43,13 @@ export const histograms = {
     attempts,
     "Attempts that a finished job took; jobs that never started are left out.",
   ),
+  workflowDuration: histogram(
+    "taskora.workflow.duration",
+    "s",
+    [of.workflowOutcome],
+    durations,
+    "From a workflow's dispatch to its end, by the server's clock.",
+  ),
   payloadSize: histogram(
     "taskora.job.payload.size",
     "By",

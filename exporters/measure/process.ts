@@ -1,7 +1,9 @@
-import { counters } from "../catalogue.ts"
+import { counters, histograms } from "../catalogue.ts"
 import type { Counter } from "./counter.ts"
 import { each, type Families, Limited } from "./families.ts"
 import type { Histogram } from "./histogram.ts"
+
+type WorkflowOutcome = (typeof histograms.workflowDuration.attributes)[0]["values"][number]
 
 /** The engine has some thirty scripts; more than this would be names made up by somebody else. */
 const scriptLimit = 100
@@ -15,6 +17,10 @@ export class ProcessMeasures {
   readonly workerShutdowns: Counter
   readonly workerErrors
   readonly observerErrors: Limited<Counter>
+  readonly workflowsStarted: Counter
+  readonly workflowsEnded: Readonly<
+    Record<WorkflowOutcome, { readonly count: Counter; readonly took: Histogram }>
+  >
   readonly storeCalls: Limited<Histogram>
   readonly eventsLag: Histogram
   readonly stallRecovery: Histogram
@@ -24,6 +30,17 @@ export class ProcessMeasures {
     this.workerStarts = families.workerStarts.child()
     this.workerShutdowns = families.workerShutdowns.child()
     this.workerErrors = each(kind.values, (v) => families.workerErrors.child(v))
+    this.workflowsStarted = families.workflowsStarted.child()
+    const ends = {
+      completed: families.workflowsCompleted.child(),
+      failed: families.workflowsFailed.child(),
+      cancelled: families.workflowsCancelled.child(),
+    }
+    const [outcome] = histograms.workflowDuration.attributes
+    this.workflowsEnded = each(outcome.values, (v) => ({
+      count: ends[v],
+      took: families.workflowDuration.child(v),
+    }))
     this.observerErrors = new Limited(observerLimit, (name) => families.observerErrors.child(name))
     this.storeCalls = new Limited(scriptLimit, (script) => families.storeCall.child(script))
     this.eventsLag = families.eventsLag.child()

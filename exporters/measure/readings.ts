@@ -80,6 +80,7 @@ export function firstByName(snapshot: QueueSnapshot, limit: number): LabelOf {
 export function readQueue(snapshot: QueueSnapshot, labelOf: LabelOf): Readings {
   const readings = new Readings()
   readings.add(gauges.workers, [], snapshot.workers)
+  if (snapshot.workflows !== undefined) readings.add(gauges.workflowsActive, [], snapshot.workflows)
   for (const { task, info } of snapshot.tasks) {
     if (info === undefined || labelOf(task) === other) continue
     readings.add(gauges.taskInfo, [task, info.owner ?? "", info.runbook ?? ""], 1)

@@ -82,6 +82,16 @@ export function transitionRules(tasks: Tasks, process: ProcessMeasures, clock: S
       task.failed.stalled.add()
       ended(task, "failed", totalMs, attempt)
     },
+    "workflow started"() {
+      process.workflowsStarted.add()
+    },
+    "workflow ended"({ outcome, durationMs }) {
+      const { count, took } = process.workflowsEnded[outcome]
+      count.add()
+      took.record(durationMs / 1000)
+    },
+    // Nothing came to be.
+    "workflow refused"() {},
     "worker ready"() {
       process.workerStarts.add()
       process.workersReadyAt = clock.now()

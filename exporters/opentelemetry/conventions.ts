@@ -15,13 +15,16 @@ export const systemName = "taskora"
 /** Every attribute of every span and span event, and what it says. */
 export const attributeMeanings = {
   "messaging.system.name": "always `taskora`",
-  "messaging.operation.name": "`send`, `create`, `process`, `recover` or `cancel`",
+  "messaging.operation.name":
+    "`send`, `create`, `process`, `recover` or `cancel`; of a workflow `dispatch` or `end`",
   "messaging.operation.type":
     "`send`, `create`, `process` or `settle`, where the conventions have a word for it",
   "messaging.destination.name": "the task",
   "messaging.message.id": "the job's id",
+  "messaging.taskora.workflow": "id of the workflow",
+  "messaging.taskora.duration_ms": "from the workflow's dispatch to its end, ms",
   "messaging.client.id": "the app instance",
-  "messaging.batch.message_count": "jobs of one `dispatchMany`",
+  "messaging.batch.message_count": "jobs of one `dispatchMany` or of a workflow",
   "messaging.message.body.size": "the payload, bytes",
   "server.address": "host of the store",
   "server.port": "port of the store",

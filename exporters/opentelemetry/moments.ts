@@ -64,6 +64,26 @@ export class MomentSpans {
     span.end()
   }
 
+  workflowEnded({ id, name, outcome, durationMs, headers }: Kind<"workflow ended">) {
+    const server = this.#tracing.server()
+    const attributes: SpanAttributes = {
+      "messaging.system.name": systemName,
+      "messaging.operation.name": "end",
+      "messaging.client.id": this.#tracing.instance,
+      "messaging.taskora.workflow": id,
+      "messaging.taskora.outcome": outcome,
+      "messaging.taskora.duration_ms": durationMs,
+      "server.address": server.address,
+      "server.port": server.port,
+    }
+    const { context: parent } = extract(headers)
+    const span = this.#tracing
+      .tracer()
+      ?.startSpan(`end ${name}`, { kind: SpanKind.INTERNAL, attributes }, parent)
+    if (outcome === "failed" && span) markFailed(span, "WorkflowFailedError")
+    span?.end()
+  }
+
   ready({ tasks }: Kind<"worker ready">) {
     this.#worker("worker start", tasks)?.end()
   }

@@ -100,6 +100,12 @@ function tell(transition: Transition, sends: SendSpans, runs: RunSpans, moments:
       return moments.cancelled(transition)
     case "stalled":
       return moments.recovered(transition)
+    case "workflow started":
+      return sends.workflowStored(transition)
+    case "workflow refused":
+      return sends.workflowRefused(transition)
+    case "workflow ended":
+      return moments.workflowEnded(transition)
     case "worker ready":
       return moments.ready(transition)
     case "worker closing":

@@ -21,6 +21,10 @@ export function relate(attempt: Attempt, sent: Sent, rule: RelationRule): Origin
   const links: Link[] = []
   if (dispatch) links.push({ context: dispatch })
   if (previous) links.push({ context: previous })
+  for (const run of attempt.links ?? []) {
+    const position = parseTraceparent(run)
+    if (position) links.push({ context: position })
+  }
 
   // A new trace would be sampled anew: the attempts of an unsampled dispatch must stay unsampled.
   if (dispatch && !isSampled(dispatch)) return { parent: sent.context, links }

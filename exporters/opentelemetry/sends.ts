@@ -44,6 +44,7 @@ export class SendSpans {
   begin(dispatch: Dispatch): JobHeaders | readonly JobHeaders[] | undefined {
     const tracer = this.#tracing.tracer()
     if (!tracer) return inject(context.active())
+    if (dispatch.workflow) return this.#workflow(tracer, dispatch)
     if (dispatch.many && this.#tracing.options.batchCreates) return this.#createEach(tracer, dispatch)
 
     const span = this.#send(tracer, dispatch, SpanKind.PRODUCER, undefined)
@@ -126,6 +127,37 @@ export class SendSpans {
     counts.throttled += throttled
     counts.replaced += replaced
     this.#answered(dispatch, sending, stored + duplicates + throttled)
+  }
+
+  /** The root of what its jobs do. */
+  #workflow(tracer: Tracer, dispatch: Dispatch): JobHeaders | undefined {
+    const server = this.#tracing.server()
+    const attributes: SpanAttributes = {
+      "messaging.system.name": systemName,
+      "messaging.operation.name": "dispatch",
+      "messaging.operation.type": "send",
+      "messaging.client.id": this.#tracing.instance,
+      "messaging.batch.message_count": dispatch.count,
+      "messaging.taskora.workflow": dispatch.id,
+      "server.address": server.address,
+      "server.port": server.port,
+    }
+    const options = { kind: SpanKind.PRODUCER, attributes }
+    const span = tracer.startSpan(`dispatch ${dispatch.task}`, options, context.active())
+    if (span.isRecording()) this.#open.set(dispatch, { span, waiting: 1, counts: { duplicates: 0, throttled: 0, replaced: 0 } })
+    return inject(setSpan(context.active(), span))
+  }
+
+  workflowStored({ dispatch }: Kind<"workflow started">) {
+    const sending = this.#open.get(dispatch)
+    if (sending) this.#answered(dispatch, sending, 1)
+  }
+
+  workflowRefused({ dispatch, error }: Kind<"workflow refused">) {
+    const sending = this.#open.get(dispatch)
+    if (!sending) return
+    markFailed(sending.span, error.name)
+    this.#answered(dispatch, sending, 1)
   }
 
   /** The failure is this span's: the caller may well expect it, so the caller's own span is left alone. */

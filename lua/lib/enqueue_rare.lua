@@ -5,7 +5,7 @@
 
 -- What each further line of a job's options says of it, by the letter it begins with: text to job; false where it cannot be
 -- read. b delay ms,longest wait ms or "",cancelled jobs kept,stream's length,instance \t key (debounce); c limit,key;
--- r most,window ms,key (throttle); t ms,discard; u letters of states,key (deduplicate); v version.
+-- n a node of a workflow; r most,window ms,key (throttle); t ms,discard; u letters of states,key (deduplicate); v version.
 local option_lines = {}
 
 function option_lines.b(job, text)
@@ -27,6 +27,11 @@ function option_lines.r(job, text)
   local most, window, key = string.match(text, "^(%d+),(%d+),(.+)$")
   if not most then return false end
   job.gate = { kind = "throttle", key = key, most = tonumber(most), window = tonumber(window) }
+end
+
+-- A node of a workflow: its id is its own and the workflow's.
+function option_lines.n(job)
+  job.node = true
 end
 
 function option_lines.t(job, text, now)
@@ -61,6 +66,13 @@ local function read_options(job, options, now)
   end
 end
 
+-- Whether a job that has a name is known already, or, being a node of a workflow, was or is barred.
+local function is_known(a, job)
+  if redis.call("EXISTS", a.base .. "job:" .. job.id) == 1 then return true end
+  return job.node and (redis.call("EXISTS", a.base .. "node:" .. job.id) == 1
+    or redis.call("HEXISTS", a.base .. "outcomes", job.id) == 1)
+end
+
 -- Takes the jobs apart and settles which are stored: those, and a letter for each, behind them a line for each letter that
 -- takes one (see `gates`). A wrong option is an error, in words.
 local function read(a, argv, first, now)
@@ -73,7 +85,7 @@ local function read(a, argv, first, now)
       local wrong = read_options(job, options, now)
       if wrong then return nil, wrong end
     end
-    if job.chosen and (seen[id] or redis.call("EXISTS", a.base .. "job:" .. id) == 1) then
+    if job.chosen and (seen[id] or is_known(a, job)) then
       words[#words + 1] = "d"
     else
       local word, note = "s", nil
@@ -101,6 +113,7 @@ local function write(q, a, jobs, now, due)
     local r = record_new(whole(now), job.body)
     job.r = r
     if job.data then r.flags = "b" end
+    if job.node then r.flags = r.flags .. "n" end
     if job.terms and next(job.terms) then
       terms_set(r, job.terms)
       special = true

@@ -2,10 +2,12 @@
 -- slots, have heard of it. `outbox`: ids scored by when they ended; `outcomes`: by id, "letter run \n text".
 -- letter: c completed (text: result), f failed (error, JSON), x cancelled (reason, JSON or empty), e expired.
 
-local function outbox_put(q, a, id, letter, run, text, time)
-  redis.call("ZADD", a.base .. "outbox", time, id)
-  redis.call("HSET", a.base .. "outcomes", id, letter .. run .. "\n" .. text)
-  redis.call("HSET", q.stats, "outbox", "1")
+local function put(base, time, job)
+  -- A damaged record does not say whether its job is one; the shape of its id does.
+  if not string.find(job.id, "^%w+:%d+$") then return end
+  redis.call("ZADD", base .. "outbox", time, job.id)
+  redis.call("HSET", base .. "outcomes", job.id, job.letter .. job.run .. "\n" .. job.text)
+  redis.call("HSET", base .. "stats", "outbox", "1")
 end
 
-return { put = outbox_put }
+return { put = put }

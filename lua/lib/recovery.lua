@@ -2,6 +2,7 @@
 -- @include events
 -- @include ended
 -- @lazy flow
+-- @lazy outbox
 -- The parts of `upkeep`, each in a reading and a writing half.
 -- `budget`: { jobs =, bytes =, pages = } that may still be touched, read and scanned, counted down by each part.
 local recovery_batch = 100
@@ -98,6 +99,9 @@ local function recovery_write(q, a, lost, call)
           events_tell(call.log, "x" .. id .. "\t" .. outcome, 1)
         end
         r.state, r.finished, r.outcome = list, call.time, outcome
+        if string.find(r.flags, "[nd]") then
+          outbox().put(a.base, call.time, { id = id, letter = list, run = r.run, text = outcome })
+        end
         if a.keepFailed == "0" then
           finish_forget(call.bin, a.base, id, r.flags)
         else

@@ -1,6 +1,7 @@
 -- @include events
 -- @include finish
 -- @lazy settlement_rare
+-- @lazy outbox
 -- @lazy flow
 -- The settling half of `settle`: reads which runs are still held, takes them out of the active set, writes what became of
 -- them. Completion is the usual case and is written here; the others stand in settlement_rare, made only when needed.
@@ -84,6 +85,9 @@ local function settlement_completed(call, a, item)
   end
   events_tell(call.log, "c" .. id .. "\t" .. ran .. "\t" .. item.duration .. "\t" .. told, 1)
   call.completed = call.completed + 1
+  if flags ~= "" and string.find(flags, "n", 1, true) then
+    outbox().put(a.base, call.time, { id = id, letter = "c", run = run, text = body })
+  end
   if a.keepCompleted == "0" then
     finish_forget(call.bin, a.base, id, flags)
     return

@@ -1,6 +1,7 @@
 -- @include record
 -- @include queue
 -- @include failures
+-- @lazy outbox
 -- What `settlement` needs for anything but plain completions.
 
 -- Notes which of the items somebody asked to cancel.
@@ -59,6 +60,9 @@ end
 local function finish(call, a, item, state, outcome)
   local r = item.r
   r.state, r.finished, r.outcome = state, call.time, outcome
+  if string.find(r.flags, "[nd]") then
+    outbox().put(a.base, call.time, { id = item.id, letter = state, run = r.run, text = outcome })
+  end
   if a.keepFailed == "0" then
     finish_forget(call.bin, a.base, item.id, r.flags)
     return

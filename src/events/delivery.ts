@@ -24,6 +24,7 @@ export function delivery(
     instance: event.instance,
     ...(truncated ? { resultTruncated: true } : {}),
   }
+  if (fields.workflow !== undefined) return { name: event.name, payload: workflowPayload(event, codec), meta }
   const attempt = fields.attempt ?? 0
   const error = fields.error === undefined ? "" : (JSON.parse(fields.error) as string)
   switch (event.name) {
@@ -47,4 +48,17 @@ export function delivery(
       return { name: event.name, payload: { id, ...reason }, meta }
     }
   }
+}
+
+/** What listeners get of a workflow's end, of which the store has written an event as of a job. */
+function workflowPayload({ name, id, fields }: StreamEvent, codec: Codec): TaskEvents[TaskEventName] {
+  const about = { id, name: fields.workflow!, duration: fields.duration! }
+  const text = (json: string) => JSON.parse(json) as string
+  const payload =
+    name === "completed"
+      ? { ...about, result: codec.decode(fields.result ?? "", `result of workflow ${id}`) }
+      : name === "failed"
+        ? { ...about, error: text(fields.error!) }
+        : { ...about, ...(fields.reason ? { reason: text(fields.reason) } : {}) }
+  return payload as unknown as TaskEvents[TaskEventName]
 }

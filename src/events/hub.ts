@@ -6,10 +6,13 @@ import {
   type TaskEventName,
   type TaskEvents,
   taskEventNames,
+  type WorkflowEventName,
+  workflowEventNames,
 } from "../model/events.ts"
 import type { Codec } from "../rules/serializer.ts"
 import type { Core } from "../store/core.ts"
 import { closedError } from "../store/failure.ts"
+import { workflowsTask } from "../store/keys.ts"
 import { scripts } from "../store/scripts.ts"
 import type { StreamEvent } from "../store/stream.ts"
 import { type Delivery, delivery } from "./delivery.ts"
@@ -18,6 +21,7 @@ import { persist } from "./persist.ts"
 import { Reader } from "./reader.ts"
 
 const appTaskEvents = taskEventNames.map((name) => `task:${name}` as const)
+const appWorkflowEvents = workflowEventNames.map((name) => `workflow:${name}` as const)
 
 /** Somebody who wants one job's events. */
 export interface Follower {
@@ -107,7 +111,7 @@ export class EventHub {
     let count = 0
     for (const event of events) {
       const followers = channel.followers.get(event.id)
-      const listened = channel.emitter.has(event.name) || this.app.has(`task:${event.name}`)
+      const listened = channel.emitter.has(event.name) || this.app.has(appName(task, event.name))
       if (!listened && !followers) continue
       const decoded = await this.tryDecode(task, event)
       if (!decoded) continue
@@ -127,7 +131,8 @@ export class EventHub {
 
   /** What listeners would get of an event. @throws where it cannot be read */
   async decode(task: string, event: StreamEvent): Promise<Delivery> {
-    const apart = event.name === "completed" && event.fields.result === undefined
+    const apart =
+      event.name === "completed" && event.fields.result === undefined && event.fields.workflow === undefined
     return delivery(task, event, this.codec, apart ? await this.fetchResult(task, event.id) : undefined)
   }
 
@@ -153,13 +158,16 @@ export class EventHub {
 
   private emit(task: string, { emitter }: TaskChannel, { name, payload, meta }: Delivery): void {
     emitter.emit(name, payload as TaskEvents[TaskEventName] as never, meta)
-    if (this.app.has(`task:${name}`))
-      this.app.emit(`task:${name}`, { task, ...payload } as never, meta satisfies EventMeta)
+    const app = appName(task, name)
+    if (!this.app.has(app)) return
+    const full = task === workflowsTask ? payload : { task, ...payload }
+    this.app.emit(app, full as never, meta satisfies EventMeta)
   }
 
   wanted(task: string): boolean {
     const channel = this.channel(task)
-    return channel.followers.size > 0 || channel.emitter.hasAny() || this.app.hasAny(appTaskEvents)
+    const names = task === workflowsTask ? appWorkflowEvents : appTaskEvents
+    return channel.followers.size > 0 || channel.emitter.hasAny() || this.app.hasAny(names)
   }
 
   /** Joins and leaves streams as listeners come and go. */
@@ -185,4 +193,11 @@ export class EventHub {
     if (name === "worker:error") this.core.print(error, "listener")
     else this.core.report(error, "listener")
   }
+}
+
+/** What the app's listeners call an event. */
+function appName(task: string, name: TaskEventName) {
+  return task === workflowsTask
+    ? (`workflow:${name as WorkflowEventName}` as const)
+    : (`task:${name}` as const)
 }

@@ -6,6 +6,7 @@ import {
   transitionNames,
 } from "../model/observer.ts"
 import type { Core } from "../store/core.ts"
+import { workflowsTask } from "../store/keys.ts"
 import type { CountReply, RosterReply } from "../store/replies.ts"
 import { scripts } from "../store/scripts.ts"
 import { StoreError } from "../store/store.ts"
@@ -68,7 +69,9 @@ export class QueueRead {
     }
     // Where none can be counted, it is not some task's keys that are wrong.
     if (refused && tasks.length === 0) throw refused
-    const snapshot = { at: roster.at, tasks, workers: workers.length }
+    const running = await this.count(workflowsTask)
+    const workflows = running instanceof StoreError ? {} : { workflows: running.active }
+    const snapshot = { at: roster.at, tasks, workers: workers.length, ...workflows }
     this.last = { at: link.clock.monotonic(), snapshot }
     return snapshot
   }

@@ -20,6 +20,17 @@ export interface TaskEvents<R = unknown> {
   cancelled: { id: string; reason?: string }
 }
 
+/** Payloads of the events of workflows; `duration`: whole ms from the dispatch. `R` is what the workflow gives. */
+export interface WorkflowEvents<R = unknown> {
+  /** Its last job completed. `result` is undefined where it is too long to travel (`meta.resultTruncated`): ask the handle. */
+  completed: { id: string; name: string; result: R; duration: number }
+  /** A job failed for good, or the workflow did not end within its `ttl`; no job of it runs any more. */
+  failed: { id: string; name: string; error: string; duration: number }
+  /** No job of it runs any more. There is no `reason` key where none was given. */
+  cancelled: { id: string; name: string; reason?: string; duration: number }
+}
+export type WorkflowEventName = keyof WorkflowEvents
+
 export type StallAction = "recovered" | "failed"
 /** What `ctx.progress()` takes. */
 export type Progress = number | object
@@ -29,6 +40,8 @@ export type AppTaskEventName = `task:${TaskEventName}`
 /** Events of the whole app: each task event with `task` added, and the life of the workers. */
 export type AppEvents = {
   [K in TaskEventName as `task:${K}`]: { task: string } & TaskEvents[K]
+} & {
+  [K in WorkflowEventName as `workflow:${K}`]: WorkflowEvents[K]
 } & {
   "worker:ready": undefined
   "worker:error": WorkerError
@@ -58,10 +71,17 @@ export const taskEventNames = [
   "cancelled",
 ] as const satisfies readonly TaskEventName[]
 
+export const workflowEventNames = [
+  "completed",
+  "failed",
+  "cancelled",
+] as const satisfies readonly WorkflowEventName[]
+
 export const workerEventNames = ["worker:ready", "worker:error", "worker:closing"] as const
 
 export const appEventNames = [
   ...taskEventNames.map((name): AppTaskEventName => `task:${name}`),
+  ...workflowEventNames.map((name) => `workflow:${name}` as const),
   ...workerEventNames,
 ] as const satisfies readonly AppEventName[]
 

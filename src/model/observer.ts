@@ -51,6 +51,8 @@ export interface Dispatch {
   readonly relation?: TraceRelation
   /** What may keep its one job from being stored, or let it replace another. */
   readonly gate?: "debounce" | "throttle" | "deduplicate" | "jobId"
+  /** True of a workflow: `task` is its name then, and `count` says of how many nodes it is made. */
+  readonly workflow?: true
 }
 
 /** Names a position in a trace, in W3C's terms (lower-case hex). */
@@ -85,6 +87,8 @@ export interface Attempt {
   readonly previousEndedAt?: number
   /** From the task's options or the dispatch, the narrower one. */
   readonly relation?: TraceRelation
+  /** `traceparent`s of the runs that a workflow's node builds upon. */
+  readonly links?: readonly string[]
   /** The app instance. */
   readonly worker: string
   /** Filled by a tracing observer before any other hears of the attempt; metrics read exemplars here. */
@@ -137,6 +141,8 @@ export type Transition =
       readonly id: string
       readonly name: string
       readonly outcome: "completed" | "failed" | "cancelled"
+      /** Of its dispatch. */
+      readonly headers: JobHeaders
       /** From its dispatch, server time. */
       readonly durationMs: number
     }

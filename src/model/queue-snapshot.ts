@@ -5,6 +5,8 @@ export interface QueueSnapshot {
   readonly tasks: readonly TaskQueue[]
   /** Live worker processes in the cluster. */
   readonly workers: number
+  /** Workflows that have not ended, where they could be counted. */
+  readonly workflows?: number
 }
 
 export interface TaskQueue {

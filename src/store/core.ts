@@ -10,6 +10,10 @@ export interface Core {
   /** Entries kept per task's stream, and results up to this many bytes travel in their event. */
   readonly events: { readonly maxLength: number; readonly inlineBytes: number }
   readonly payloadBytes: number
+  /** A job of this process ended that is a node of a workflow. */
+  nodeEnded(task: string, id: string): void
+  /** What became of nodes that ran as this task's jobs may wait to be carried to their workflows. */
+  nodesLeft(task: string): void
   /** Prints a failed attempt, unless somebody listens to failures. */
   logFailure(failure: LoggedFailure): void
   /** Tells `worker:error`; without a listener it is printed. */

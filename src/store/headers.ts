@@ -23,7 +23,11 @@ export function decodeHeaders(text: string): {
 } {
   if (text === "") return { headers: none }
   try {
-    const { [relationName]: relation, [linksName]: links, ...headers } = JSON.parse(text) as Record<string, string>
+    const {
+      [relationName]: relation,
+      [linksName]: links,
+      ...headers
+    } = JSON.parse(text) as Record<string, string>
     return {
       headers,
       ...(relation === undefined ? {} : { relation: relation as TraceRelation }),

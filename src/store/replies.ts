@@ -132,6 +132,8 @@ export interface UpkeepReply {
 export interface TaskUpkeep {
   /** A batch was full: call again at once. */
   readonly more: boolean
+  /** What became of nodes of workflows may have been left behind. */
+  readonly outbox: boolean
   readonly due: number
   readonly promoted: number
   readonly stalled: readonly Stalled[]
@@ -172,7 +174,13 @@ function decodeTaskUpkeep([word, more, due, promoted, ...rest]: string[]): TaskU
       reason: reason!,
     })
   }
-  return { more: more === "1", due: Number(due), promoted: Number(promoted), stalled }
+  return {
+    more: more!.startsWith("1"),
+    outbox: more!.endsWith("o"),
+    due: Number(due),
+    promoted: Number(promoted),
+    stalled,
+  }
 }
 
 export interface CountReply {

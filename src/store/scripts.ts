@@ -1,5 +1,4 @@
 import { taskKeyNames, workflowKeyNames } from "./keys.ts"
-import { decodeAdvance, decodeConclude, decodeEnrol } from "./workflow-replies.ts"
 import {
   decodeCancel,
   decodeCount,
@@ -17,6 +16,7 @@ import {
   type EnqueueReply,
 } from "./replies.ts"
 import { script } from "./script.ts"
+import { decodeAdvance, decodeConclude, decodeEnrol } from "./workflow-replies.ts"
 
 export type { EnqueueReply }
 

@@ -32,6 +32,8 @@ export interface StreamFields {
   readonly action?: StallAction
   /** JSON, or "" where none was given. */
   readonly reason?: string
+  /** Name of the workflow that ended: such events are of no job. */
+  readonly workflow?: string
 }
 
 export function decodeEntry(text: string): Entry | undefined {
@@ -97,11 +99,24 @@ export function* unfold(entry: Entry, timestamp: number): Generator<StreamEvent>
       case "x":
         yield event("cancelled", { reason: rest(line, 1) })
         break
+      case "w":
+        yield event(...workflowEnd(line, parts))
+        break
       default:
         // Of a later version, perhaps: it counts, whatever it tells.
         seq++
     }
   }
+}
+
+function workflowEnd(line: string, parts: readonly string[]): [TaskEventName, StreamFields] {
+  const common = { workflow: JSON.parse(parts[2]!) as string, duration: Number(parts[3]) }
+  const text = rest(line, 4)
+  if (parts[1] === "c")
+    return ["completed", text.startsWith("~") ? common : { ...common, result: text.slice(1) }]
+  return parts[1] === "f"
+    ? ["failed", { ...common, error: text }]
+    : ["cancelled", { ...common, reason: text }]
 }
 
 /** What follows the line's first `fields` fields. Users' texts hold no tabs, but a cut would hide it if they did. */

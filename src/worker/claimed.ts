@@ -17,7 +17,7 @@ export function claimedRun(
 ): Run {
   const record = decodeRecord(text) ?? damaged
   const { definition } = around
-  const { headers, relation = definition.relation } = decodeHeaders(record.headers)
+  const { headers, relation = definition.relation, links } = decodeHeaders(record.headers)
   const last = record.history.at(-1)
   const data = apart ?? record.data
   const attempt: Attempt = {
@@ -38,10 +38,18 @@ export function claimedRun(
     ...(record.run === "" ? {} : { previousRun: record.run }),
     ...(last === undefined ? {} : { previousEndedAt: last.ended }),
     ...(relation === undefined ? {} : { relation }),
+    ...(links === undefined ? {} : { links }),
   }
   const isDamaged = apart === null || record.flags.includes("d")
   const { token, terms } = record
-  return new Run(attempt, { token, now: around.now, data, damaged: isDamaged, version: terms?.version ?? 1 })
+  return new Run(attempt, {
+    token,
+    now: around.now,
+    data,
+    damaged: isDamaged,
+    version: terms?.version ?? 1,
+    node: record.flags.includes("n"),
+  })
 }
 
 /** What is known of an attempt whose job was recovered before its claim was answered, at `at`, server time. */

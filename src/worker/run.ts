@@ -49,6 +49,8 @@ export class Run {
       readonly damaged: boolean
       /** Of the data. */
       readonly version: number
+      /** Whether the job is a node of a workflow. */
+      readonly node: boolean
     },
   ) {
     this.startedAt = lease.now

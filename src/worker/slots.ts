@@ -169,6 +169,7 @@ export class Slots {
       run.reports?.clear()
       const reason = word === "x" ? parseReason(reply.reasons[cancelled++]) : undefined
       tellEnding(run, { word, at: reply.at, reason }, core, this.definition)
+      if (run.lease.node && "cfx".includes(word)) core.nodeEnded(this.definition.name, run.id)
       this.settled(run)
     })
     if (reply.due > 0) this.around.listener.due(this, reply.due)

@@ -158,6 +158,7 @@ export class Upkeep {
     if (done === "stale") return false
     if (done.due > 0) this.due(slots, done.due)
     for (const stalled of done.stalled) tellStalled(stalled, at, { core: this.core, slots })
+    if (done.outbox) this.core.nodesLeft(slots.definition.name)
     const { adapter, clock } = this.core.link
     if (adapter.slotOf && !done.more && done.promoted === 0 && done.stalled.length === 0) {
       // So a lease that ran out is still noticed within two.

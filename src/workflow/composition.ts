@@ -1,13 +1,26 @@
 import type { Duration } from "../model/duration.ts"
 import { TaskoraError } from "../model/errors.ts"
 import { invalid } from "../model/options.ts"
+import type { Definition } from "../rules/definition.ts"
 import type { WorkflowHandle } from "./handle.ts"
 
 /** One job of a composition, or several: in a row, or side by side. */
 export type Form =
-  | { readonly kind: "job"; readonly task: string; readonly data?: unknown; readonly bound: boolean; readonly how: NodeOptions }
+  | {
+      readonly kind: "job"
+      readonly task: ComposedTask
+      readonly data?: unknown
+      readonly bound: boolean
+      readonly how: NodeOptions
+    }
   | { readonly kind: "chain"; readonly parts: readonly Form[] }
   | { readonly kind: "group"; readonly members: readonly Form[] }
+
+/** What a composition must know of a task: its options may still change until it is dispatched. */
+export interface ComposedTask {
+  readonly name: string
+  readonly definition: Pick<Definition, "version" | "checks">
+}
 
 /** How a job of a composition is dispatched once it is its turn. */
 export interface NodeOptions {
@@ -79,9 +92,7 @@ export function chain<I, A>(a: C<I, A>): C<I, A>
 export function chain<I, A, B>(a: C<I, A>, b: C<A, B>): C<I, B>
 export function chain<I, A, B, D>(a: C<I, A>, b: C<A, B>, c: C<B, D>): C<I, D>
 export function chain<I, A, B, D, E>(a: C<I, A>, b: C<A, B>, c: C<B, D>, d: C<D, E>): C<I, E>
-export function chain<I, A, B, D, E, F>(
-  ...all: [C<I, A>, C<A, B>, C<B, D>, C<D, E>, C<E, F>]
-): C<I, F>
+export function chain<I, A, B, D, E, F>(...all: [C<I, A>, C<A, B>, C<B, D>, C<D, E>, C<E, F>]): C<I, F>
 export function chain<I, A, B, D, E, F, G>(
   ...all: [C<I, A>, C<A, B>, C<B, D>, C<D, E>, C<E, F>, C<F, G>]
 ): C<I, G>

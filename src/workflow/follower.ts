@@ -1,12 +1,12 @@
 import type { Delivery } from "../events/delivery.ts"
 import type { EventHub, Follower } from "../events/hub.ts"
 import { type Deferred, deferred } from "../model/deferred.ts"
+import type { EventMeta, WorkflowEventName } from "../model/events.ts"
 import { closedError } from "../store/failure.ts"
 import { workflowsTask } from "../store/keys.ts"
 import type { StreamEvent } from "../store/stream.ts"
-import type { WorkflowEventName } from "./handle.ts"
 
-type Listener = (payload: never) => unknown
+type Listener = (payload: never, meta: EventMeta) => unknown
 
 /** Waits for one workflow's end: settles a promise, and tells listeners. */
 export class WorkflowFollower implements Follower {
@@ -41,8 +41,9 @@ export class WorkflowFollower implements Follower {
     }
   }
 
-  hear({ name, payload }: Delivery): void {
-    for (const listener of [...(this.listeners.get(name as WorkflowEventName) ?? [])]) this.call(listener, payload)
+  hear({ name, payload, meta }: Delivery): void {
+    for (const listener of [...(this.listeners.get(name as WorkflowEventName) ?? [])])
+      this.call(listener, payload, meta)
     this.finish()
   }
 
@@ -70,9 +71,9 @@ export class WorkflowFollower implements Follower {
     if (!this.over && (await this.around.isOver())) this.finish()
   }
 
-  private call(listener: Listener, payload: unknown): void {
+  private call(listener: Listener, payload: unknown, meta: EventMeta): void {
     try {
-      const returned = listener(payload as never)
+      const returned = listener(payload as never, meta)
       if (returned instanceof Promise) returned.catch(this.around.failed)
     } catch (error) {
       this.around.failed(error)

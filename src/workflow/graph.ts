@@ -1,18 +1,18 @@
 import { durationMs } from "../model/duration.ts"
 import { invalid, wholeNumber } from "../model/options.ts"
-import type { Form, NodeOptions } from "./composition.ts"
+import type { ComposedTask, Form, NodeOptions } from "./composition.ts"
 
 /** Whose outputs make an input or a result: one node's, or a list of such. */
 export type Shape = number | readonly Shape[]
 
 /** A node of a workflow's graph. */
 export interface GraphNode {
-  /** "" for a node that runs nothing: those that wait for all of many wait for it instead. */
-  readonly task: string
+  /** Undefined for a node that runs nothing: those that wait for all of many wait for it instead. */
+  readonly task: ComposedTask | undefined
   /** What it is given where it takes what stands before it; undefined where its data is its own. */
   readonly input: Shape | undefined
   readonly data: unknown
-  /** `delay,priority`, as `enqueue.lua` takes them. */
+  /** `delay,priority` */
   readonly options: string
   /** Numbers of the nodes that must have completed. */
   readonly needs: readonly number[]
@@ -40,19 +40,21 @@ export function layOut(form: Form): Graph {
     if (part.kind === "job") {
       if (!part.bound && input === undefined)
         throw invalid(
-          `task "${part.task}" stands first and has no data: write s(data) instead of s(), or put something before it`,
+          `task "${part.task.name}" stands first and has no data: write s(data) instead of s(), or put something before it`,
         )
       return add({
         task: part.task,
         input: part.bound ? undefined : input,
         data: part.data,
-        options: optionText(part.task, part.how),
+        options: optionText(part.task.name, part.how),
         needs,
       })
     }
     if (part.kind === "group") {
       const gate = needs.length > 1 && part.members.length > 1
-      const before = gate ? [add({ task: "", input: undefined, data: undefined, options: "0,0", needs })] : needs
+      const before = gate
+        ? [add({ task: undefined, input: undefined, data: undefined, options: "0,0", needs })]
+        : needs
       return part.members.map((member) => lay(member, input, before))
     }
     let shape = input

@@ -1,8 +1,14 @@
 import { within } from "../model/clock.ts"
 import { type Deferred, deferred } from "../model/deferred.ts"
-import { type Duration, durationMs } from "../model/duration.ts"
+import { type Duration, durationMs, show } from "../model/duration.ts"
 import { type TaskoraError, TimeoutError } from "../model/errors.ts"
-import { checkNames } from "../model/options.ts"
+import {
+  type EventMeta,
+  type WorkflowEventName,
+  type WorkflowEvents,
+  workflowEventNames,
+} from "../model/events.ts"
+import { checkNames, invalid } from "../model/options.ts"
 import type { Core } from "../store/core.ts"
 import type { WorkflowState } from "../store/workflow-replies.ts"
 
@@ -19,7 +25,15 @@ export interface WorkflowNode {
   readonly id: string
   readonly task: string
   /** waiting: for others; ready: about to be dispatched; dispatched: its job waits or runs; skipped: it will never run. */
-  readonly state: "waiting" | "ready" | "dispatched" | "completed" | "failed" | "cancelled" | "expired" | "skipped"
+  readonly state:
+    | "waiting"
+    | "ready"
+    | "dispatched"
+    | "completed"
+    | "failed"
+    | "cancelled"
+    | "expired"
+    | "skipped"
   /** Ids of the jobs that it waits for. */
   readonly dependsOn: readonly string[]
 }
@@ -31,10 +45,8 @@ export interface WorkflowHost {
   state(id: string): Promise<WorkflowState | undefined>
   graph(id: string): Promise<WorkflowGraph | undefined>
   cancel(id: string, reason: string | undefined): Promise<"cancelled" | "requested" | "finished">
-  on(id: string, event: WorkflowEventName, listener: (payload: never) => unknown): () => void
+  on(id: string, event: WorkflowEventName, listener: (payload: never, meta: EventMeta) => unknown): () => void
 }
-
-export type WorkflowEventName = "completed" | "failed" | "cancelled"
 
 /** A workflow that was dispatched. Awaiting the handle gives its id once it is stored. */
 export class WorkflowHandle<Out = unknown> implements PromiseLike<string> {
@@ -93,11 +105,13 @@ export class WorkflowHandle<Out = unknown> implements PromiseLike<string> {
   }
 
   /** This workflow's end. Returns what takes the listener off. */
-  on(event: "completed", listener: (payload: { id: string; result: Out; duration: number }) => unknown): () => void
-  on(event: "failed", listener: (payload: { id: string; error: string; duration: number }) => unknown): () => void
-  on(event: "cancelled", listener: (payload: { id: string; reason?: string; duration: number }) => unknown): () => void
-  on(event: WorkflowEventName, listener: (payload: never) => unknown): () => void {
-    return this.host.on(this.id, event, listener)
+  on<K extends WorkflowEventName>(
+    event: K,
+    listener: (payload: WorkflowEvents<Out>[K], meta: EventMeta) => unknown,
+  ): () => void {
+    if (!workflowEventNames.includes(event))
+      throw invalid(`a workflow has no event ${show(event)}; it has ${workflowEventNames.join(", ")}`)
+    return this.host.on(this.id, event, listener as never)
   }
 
   // biome-ignore lint/suspicious/noThenProperty: awaiting a handle is how its dispatch is confirmed

@@ -27,6 +27,12 @@ export function nodeJobId(id: string, node: string): string {
   return `${id}:${node}`
 }
 
+/** `planned`: delay,priority,version. */
+function nodeOptions(planned: string): string {
+  const [delay, priority, version] = planned.split(",")
+  return `${delay},${priority},1\nn 1${version === "1" ? "" : `\nv ${version}`}`
+}
+
 export function parseNodeJobId(jobId: string): { readonly id: string; readonly node: string } {
   const at = jobId.lastIndexOf(":")
   return { id: jobId.slice(0, at), node: jobId.slice(at + 1) }
@@ -54,7 +60,7 @@ export class NodeWorker {
     const data = shape === undefined ? rest.join("\n") : await this.input(node.keys, shape, task)
     const headers = shape === undefined ? node.headers : await this.linked(node, shape)
     await this.persistently(() =>
-      this.add(task, { id: nodeJobId(node.id, node.node), options: `${options},1\nn 1`, headers, data }),
+      this.add(task, { id: nodeJobId(node.id, node.node), options: nodeOptions(options), headers, data }),
     )
     return { kind: "q", node: node.node, text: "" }
   }

@@ -1,13 +1,22 @@
 import { PayloadTooLargeError } from "../model/errors.ts"
+import { validate } from "../rules/schema.ts"
 import type { Codec } from "../rules/serializer.ts"
 import type { Core } from "../store/core.ts"
 import type { WorkflowKeys } from "../store/keys.ts"
 import { scripts } from "../store/scripts.ts"
 import { StoreError } from "../store/store.ts"
+import type { ComposedTask } from "./composition.ts"
 import { type Graph, type GraphNode, ranges } from "./graph.ts"
 
 const nodesPerPart = 500
 const charsPerPart = 1_048_576
+
+interface Around {
+  readonly core: Core
+  readonly codec: Codec
+  readonly validateOnDispatch: boolean
+  readonly patience: { ended(): boolean; leftMs(): number }
+}
 
 /** Stores a workflow's graph, part by part. @throws TaskoraError where data cannot be carried, StoreError */
 export async function storePlan(
@@ -18,14 +27,10 @@ export async function storePlan(
     readonly ttlMs: number | undefined
     readonly headers: string
   },
-  around: {
-    readonly core: Core
-    readonly codec: Codec
-    readonly patience: { ended(): boolean; leftMs(): number }
-  },
+  around: Around,
 ): Promise<void> {
   const { graph, name, ttlMs, headers } = plan
-  const parts = split(graph.nodes.map((node, i) => nodeArgs(i, node, around)))
+  const parts = split(await Promise.all(graph.nodes.map((node, i) => nodeArgs(i, node, around))))
   const common = {
     total: graph.nodes.length,
     name,
@@ -39,24 +44,29 @@ export async function storePlan(
   }
 }
 
-function nodeArgs(
-  number: number,
-  node: GraphNode,
-  { core, codec }: { readonly core: Core; readonly codec: Codec },
-): string[] {
-  const { task, input, options } = node
+async function nodeArgs(number: number, node: GraphNode, around: Around): Promise<string[]> {
   const edges = `${node.needs.length}|${ranges(node.neededBy)}`
-  const own = input === undefined && task !== ""
-  const data = own ? codec.encode(node.data, `data of a job of task "${task}"`) : ""
-  const bytes = Buffer.byteLength(data)
-  if (bytes > core.payloadBytes)
-    throw new PayloadTooLargeError(
-      `data of a job of task "${task}" takes ${bytes} bytes; at most ${core.payloadBytes} are allowed (limits.payloadBytes)`,
-      bytes,
-      core.payloadBytes,
-    )
+  const { task, input, options } = node
+  if (!task) return [String(number), edges, "\n\n\n"]
   const shape = input === undefined ? "" : JSON.stringify(input)
-  return [String(number), edges, `${task}\n${shape}\n${options}\n${data}`]
+  const data = input === undefined ? await encode(task, node.data, around) : ""
+  return [String(number), edges, `${task.name}\n${shape}\n${options},${task.definition.version}\n${data}`]
+}
+
+/** Data of a job, checked as at any dispatch. @throws ValidationError, SerializationError, PayloadTooLargeError */
+async function encode(task: ComposedTask, data: unknown, around: Around): Promise<string> {
+  const { core, codec, validateOnDispatch } = around
+  const what = `data of a job of task "${task.name}"`
+  const schema = task.definition.checks?.input
+  if (schema && validateOnDispatch) await validate(schema, data, what)
+  const text = codec.encode(data, what)
+  const bytes = Buffer.byteLength(text)
+  if (bytes <= core.payloadBytes) return text
+  throw new PayloadTooLargeError(
+    `${what} takes ${bytes} bytes; at most ${core.payloadBytes} are allowed (limits.payloadBytes)`,
+    bytes,
+    core.payloadBytes,
+  )
 }
 
 function split(nodes: readonly string[][]): string[][] {

@@ -48,7 +48,8 @@ function dependencies(edges: readonly string[], tasks: readonly string[]): Set<n
     for (const range of text.slice(text.indexOf("|") + 1).split(",")) {
       if (range === "") continue
       const [from, to] = range.split("-").map(Number) as [number, number]
-      for (let dependent = from; dependent <= to; dependent++) for (const need of own) needs[dependent]!.add(need)
+      for (let dependent = from; dependent <= to; dependent++)
+        for (const need of own) needs[dependent]!.add(need)
     }
   }
   return needs

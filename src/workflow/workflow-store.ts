@@ -136,9 +136,7 @@ export class WorkflowStore {
   async outbox(task: string, ids: readonly string[], before = 0): Promise<Map<string, string>> {
     const { link } = this.core
     const keys = link.keys(task)
-    const reply = await persist(link, () =>
-      link.run(scripts.outbox, keys, { base: keys.base, before }, ids),
-    )
+    const reply = await persist(link, () => link.run(scripts.outbox, keys, { base: keys.base, before }, ids))
     const found = new Map<string, string>()
     for (let i = 0; i < reply.length; i += 2) found.set(reply[i]!, reply[i + 1]!)
     return found

@@ -2,30 +2,25 @@ import { dispatchError, patienceMs } from "../dispatch-errors.ts"
 import type { EventHub } from "../events/hub.ts"
 import { within } from "../model/clock.ts"
 import { durationMs, show } from "../model/duration.ts"
-import {
-  CancelledError,
-  ExpiredError,
-  JobGoneError,
-  PayloadTooLargeError,
-  TaskoraError,
-  WorkflowFailedError,
-} from "../model/errors.ts"
+import { JobGoneError } from "../model/errors.ts"
+import type { EventMeta, WorkflowEventName } from "../model/events.ts"
 import { newId } from "../model/names.ts"
 import { checkNames, invalid } from "../model/options.ts"
 import type { Codec } from "../rules/serializer.ts"
 import type { Core } from "../store/core.ts"
-import { encodeHeaders } from "../store/headers.ts"
+import { decodeHeaders, encodeHeaders } from "../store/headers.ts"
 import { type WorkflowKeys, workflowsTask } from "../store/keys.ts"
 import type { AdvanceReply } from "../store/workflow-replies.ts"
 import type { Dispatcher, Form, WorkflowOptions } from "./composition.ts"
 import { Conductor } from "./conductor.ts"
 import { WorkflowFollower } from "./follower.ts"
 import { type Graph, layOut, leaves } from "./graph.ts"
-import { type WorkflowEventName, WorkflowHandle, type WorkflowHost } from "./handle.ts"
-import { type NodeHost, NodeWorker, nodeJobId, parseNodeJobId, parseOutcome } from "./node-worker.ts"
+import { WorkflowHandle, type WorkflowHost } from "./handle.ts"
+import { endError, messageOf, workflowName } from "./names.ts"
+import { type NodeHost, NodeWorker, parseNodeJobId, parseOutcome } from "./node-worker.ts"
 import { storePlan } from "./plan.ts"
 import { readGraph } from "./read-graph.ts"
-import { type News, type WorkflowHead, WorkflowStore } from "./workflow-store.ts"
+import { type News, WorkflowStore } from "./workflow-store.ts"
 
 /** The result of an ended workflow travels in its event only where few nodes make it up. */
 const mostInline = 50
@@ -45,7 +40,11 @@ export class Workflows implements Dispatcher, WorkflowHost {
   private stopped = false
 
   constructor(
-    private readonly host: NodeHost & { readonly hub: EventHub; readonly ready: () => Promise<void> },
+    private readonly host: NodeHost & {
+      readonly hub: EventHub
+      readonly ready: () => Promise<void>
+      readonly validateOnDispatch: boolean
+    },
   ) {
     this.core = host.core
     this.codec = host.codec
@@ -65,7 +64,15 @@ export class Workflows implements Dispatcher, WorkflowHost {
     const id = newId()
     const handle = new WorkflowHandle(id, this)
     const { observers } = this.core
-    const dispatch = { task: name, id, count: graph.nodes.length, many: false, delayMs: 0, priority: 0, workflow: true }
+    const dispatch = {
+      task: name,
+      id,
+      count: graph.nodes.length,
+      many: false,
+      delayMs: 0,
+      priority: 0,
+      workflow: true as const,
+    }
     const headers = observers.none ? undefined : observers.dispatching(dispatch)
     const own = Array.isArray(headers) ? headers[0] : headers
     this.begin(id, { graph, name, ttlMs, headers: encodeHeaders(own, undefined) }).then(
@@ -143,7 +150,11 @@ export class Workflows implements Dispatcher, WorkflowHost {
     return after === "cancelling" ? "requested" : "finished"
   }
 
-  on(id: string, event: WorkflowEventName, listener: (payload: never) => unknown): () => void {
+  on(
+    id: string,
+    event: WorkflowEventName,
+    listener: (payload: never, meta: EventMeta) => unknown,
+  ): () => void {
     return this.follower(id).on(event, listener)
   }
 
@@ -158,7 +169,12 @@ export class Workflows implements Dispatcher, WorkflowHost {
       ended: () => deadline <= link.clock.monotonic(),
     }
     await this.host.ready()
-    await storePlan(this.store.keys(id), plan, { core: this.core, codec: this.codec, patience })
+    await storePlan(this.store.keys(id), plan, {
+      core: this.core,
+      codec: this.codec,
+      validateOnDispatch: this.host.validateOnDispatch,
+      patience,
+    })
     await this.store.enrol(id, plan.name, patience)
     this.carrying(this.conductor.tell(id, []))
   }
@@ -204,6 +220,7 @@ export class Workflows implements Dispatcher, WorkflowHost {
       id,
       name,
       outcome,
+      headers: decodeHeaders(reply.headers).headers,
       durationMs: done.durationMs,
     })
   }
@@ -272,29 +289,4 @@ export class Workflows implements Dispatcher, WorkflowHost {
     if (link.closed || this.stopped || !link.connected()) return
     this.core.report(error, "script")
   }
-}
-
-function workflowName(given: unknown, { nodes }: Graph): string {
-  if (given === undefined) {
-    const tasks = [...new Set(nodes.map(({ task }) => task).filter((task) => task !== ""))]
-    return tasks.slice(0, 3).join(" ").slice(0, 200) + (tasks.length > 3 ? " ..." : "") || "workflow"
-  }
-  if (typeof given === "string" && /^[^\u0000-\u001f\u007f]{1,200}$/.test(given) && given.isWellFormed()) return given
-  throw invalid(`workflow: name ${show(given)} is not allowed; use 1 to 200 characters, no control characters`)
-}
-
-function messageOf(error: string): string {
-  return JSON.stringify((JSON.parse(error || "{}") as { message?: string }).message ?? "unknown error")
-}
-
-function endError(id: string, { state, error, failed }: WorkflowHead): TaskoraError {
-  if (state === "cancelled") {
-    const reason = error === "" ? undefined : (JSON.parse(error) as string)
-    return new CancelledError(`workflow ${id} was cancelled${reason === undefined ? "" : `: ${reason}`}`, reason)
-  }
-  const cause = Object.assign(new Error("unknown error"), JSON.parse(error || "{}") as object)
-  if (failed === "" && cause.name === "ExpiredError") return new ExpiredError(`workflow ${id}: ${cause.message}`)
-  const node = failed === "" ? undefined : nodeJobId(id, failed)
-  const where = node === undefined ? "" : `, since job ${node} did`
-  return new WorkflowFailedError(`workflow ${id} failed${where}: ${cause.message}`, node, { cause })
 }

@@ -16,6 +16,7 @@ export const keyCommands: Commands = {
   PEXPIRE: { arity: -3, run: (db, args) => expire(db, args, 1) },
   EXPIRE: { arity: -3, run: (db, args) => expire(db, args, 1000) },
   PTTL: { arity: 2, run: pttl },
+  PERSIST: { arity: 2, run: persist },
   KEYS: {
     arity: 2,
     run(db, args) {
@@ -44,6 +45,14 @@ function expire(db: Keyspace, args: readonly Bytes[], unitMs: number): Value {
   if (current === undefined || !mayMove(flags, current, deadline)) return 0
   if (deadline <= db.now) db.delete(key)
   else db.expireAt(key, deadline)
+  return 1
+}
+
+function persist(db: Keyspace, args: readonly Bytes[]): Value {
+  const key = args[1]!
+  const deadline = db.deadline(key)
+  if (deadline === undefined || deadline === Infinity) return 0
+  db.keepForEver(key)
   return 1
 }
 

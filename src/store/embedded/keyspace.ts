@@ -99,6 +99,12 @@ export class Keyspace {
     this.deadlines.set(key, deadline)
   }
 
+  /** Lets the key stay for ever. */
+  keepForEver(key: Bytes): void {
+    this.live(key)!.expiresAt = Infinity
+    this.deadlines.delete(key)
+  }
+
   /** The last ms of clock time at which the key is there; Infinity for ever; undefined if there is no such key. */
   deadline(key: Bytes): number | undefined {
     return this.live(key)?.expiresAt

@@ -126,6 +126,7 @@ const byName: Record<string, fc.Arbitrary<GeneratedCommand>> = {
   ),
   EXPIRE: keyed("EXPIRE", longTtl, optional(word("NX", "GT", "LT"))),
   PTTL: keyed("PTTL"),
+  PERSIST: keyed("PERSIST"),
   KEYS: fc
     .constantFrom("*", "?", "[ab]", "[^a]", "n*e", "a*")
     .map((pattern) => ({ words: ["KEYS", pattern], keyPlaces: [1] })),
