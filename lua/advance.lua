@@ -41,17 +41,14 @@ local seen = {}
 for k, item in ipairs(news) do
   local node, kind = item.node, item.kind
   local was = seen[node] or states[k] or ""
+  local open = edges[k] and not over[was]
   if kind == "stop" then
     stop("cancelling", item.text, "")
-  elseif not edges[k] or over[was] then
-    kind = ""
-  elseif kind == "q" then
-    if was == "r" then
-      seen[node] = "q"
-      redis.call("HSET", q.states, node, "q")
-      redis.call("ZADD", q.live, "XX", far, node)
-    end
-  elseif over[kind] then
+  elseif kind == "q" and open and was == "r" then
+    seen[node] = "q"
+    redis.call("HSET", q.states, node, "q")
+    redis.call("ZADD", q.live, "XX", far, node)
+  elseif over[kind] and open then
     seen[node] = kind
     local run, text = string.match(item.text, "^([^\n]*)\n(.*)$")
     redis.call("HSET", q.states, node, kind)

@@ -1,6 +1,7 @@
 -- Reads what became of nodes of workflows, changing nothing: of those ids that are given, or, where none is, of those that
 -- ended before `before` (ms), the oldest first. At most 100, and no more once they come to 1 MiB.
 -- Replies { id, outcome, id, outcome ... }.
+if not redis.call("HGET", q.stats, "outbox") then return {} end
 local ids = {}
 for i = first, #ARGV do ids[#ids + 1] = ARGV[i] end
 if #ids == 0 then

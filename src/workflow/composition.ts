@@ -45,7 +45,7 @@ declare const types: unique symbol
 /**
  * Jobs to be run together. `In`: what the first of them take (`unknown` where their data is given already), `Out`: what
  * the last of them give. Made by `task.s()`, `task.map()`, `task.chunk()`, `chain`, `group` and `chord`; nothing runs
- * before `dispatch()`, and one composition may be dispatched, or built into others, any number of times.
+ * before `dispatch()`, and one composition may be dispatched, or built into others, as often as you like.
  */
 export class Composition<In, Out> {
   declare readonly [types]: { readonly takes: (value: In) => void; readonly gives: Out }
