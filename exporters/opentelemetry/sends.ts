@@ -144,7 +144,8 @@ export class SendSpans {
     }
     const options = { kind: SpanKind.PRODUCER, attributes }
     const span = tracer.startSpan(`dispatch ${dispatch.task}`, options, context.active())
-    if (span.isRecording()) this.#open.set(dispatch, { span, waiting: 1, counts: { duplicates: 0, throttled: 0, replaced: 0 } })
+    if (span.isRecording())
+      this.#open.set(dispatch, { span, waiting: 1, counts: { duplicates: 0, throttled: 0, replaced: 0 } })
     return inject(setSpan(context.active(), span))
   }
 

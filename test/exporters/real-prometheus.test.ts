@@ -19,7 +19,12 @@ function eventful(): Prometheus {
     objectives: { success: 0.9, wait: goal, duration: goal },
   })
   source.slotUse = [{ task: "t", busy: 1, idle: 0, abandoned: 0 }]
-  source.snapshot = { at: 0, workers: 2, tasks: [aQueue("t", { waiting: 3, oldestAt: 1000, workers: 1 })] }
+  source.snapshot = {
+    at: 0,
+    workers: 2,
+    workflows: 1,
+    tasks: [aQueue("t", { waiting: 3, oldestAt: 1000, workers: 1 })],
+  }
   const attempt = anAttempt("t", { trace })
   const failure = { attempt, durationMs: 1, cause: "error", errorType: "Error", error: 0 } as const
   const transitions: Transition[] = [
@@ -29,6 +34,7 @@ function eventful(): Prometheus {
     { kind: "failed", ...failure, willRetry: false, totalMs: 5 },
     { kind: "completed", attempt, durationMs: 12.5, totalMs: 60, resultBytes: 7 },
     { kind: "delivered", task: "t", count: 1, lagMs: 1 },
+    { kind: "workflow ended", id: "w", name: "nightly", outcome: "completed", headers: {}, durationMs: 9 },
     {
       kind: "stalled",
       task: "t",

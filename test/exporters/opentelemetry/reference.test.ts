@@ -10,7 +10,7 @@ import {
   spans,
 } from "../../../exporters/opentelemetry/spans.ts"
 import { type AppEventName, appEventNames } from "../../../src/model/events.ts"
-import type { Dispatch } from "../../../src/model/observer.ts"
+import type { Dispatch, JobHeaders } from "../../../src/model/observer.ts"
 import { FakeEngine } from "../../support/fake-engine.ts"
 import { SpanCollector } from "../../support/spans.ts"
 
@@ -57,12 +57,21 @@ function everything(): Map<string, ReadableSpan[]> {
     recoveryMs: 9,
     totalMs: 5,
   })
+  const workflow = { ...engine.begin(3, { task: "nightly", id: "w" }), workflow: true } as const
+  const root = engine.observer.dispatching?.(workflow) ?? {}
+  engine.tell({ kind: "workflow started", dispatch: workflow })
+  const refused = { ...workflow, id: "v" }
+  engine.observer.dispatching?.(refused)
+  engine.tell({ kind: "workflow refused", dispatch: refused, error })
+  const ended = { id: "w", name: "nightly", headers: root as JobHeaders, durationMs: 5 }
+  for (const outcome of ["completed", "failed"] as const)
+    engine.tell({ kind: "workflow ended", ...ended, outcome })
   engine.tell({ kind: "worker error", error, errorKind: "listener" })
   engine.tell({ kind: "worker closing" })
   engine.tell({ kind: "worker closed" })
   const byName = new Map<string, ReadableSpan[]>()
   for (const span of collector.finished) {
-    const name = span.name.replace("mail", "<task>")
+    const name = span.name.replace("mail", "<task>").replace("nightly", "<workflow>")
     byName.set(name, [...(byName.get(name) ?? []), span])
   }
   return byName
