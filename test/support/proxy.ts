@@ -21,15 +21,36 @@ export interface FaultyProxy {
   refusing: boolean
   /** What is thrown away instead of passed on; both: half-open, since ends are not passed on either then. */
   readonly swallowed: Set<Direction>
+  /** Where new connections lead; those that there are stay where they are. */
+  target: number
+  /** What has happened so far, as proof that a fault landed. */
+  readonly counts: ProxyCounts
+  /** Keeps everything back, in both directions, until it is let go; a cut throws away what was kept back. */
+  hold(on: boolean): void
   /** Destroys every connection. */
   cut(): void
-  /** Does this to the next request that contains the text, and ends its connection; resolves when done. */
-  strike(text: string, fault: Fault): Promise<Landed>
+  /** Does this to the next request that contains the text (or all of the texts), and ends its connection; resolves when done. */
+  strike(text: string | readonly string[], fault: Fault): Promise<Landed>
+  /** Forgets what has not been struck yet; those who wait for it wait for ever. */
+  spare(): void
+  /** Sees each request that comes. */
+  watch: ((chunk: Buffer) => void) | undefined
   stop(): Promise<void>
 }
 
+/** Chunks, but for `refused` and `cut`: connections. */
+export interface ProxyCounts {
+  refused: number
+  cut: number
+  requests: number
+  replies: number
+  swallowedRequests: number
+  swallowedReplies: number
+  delayed: number
+}
+
 interface Strike {
-  readonly text: string
+  readonly texts: readonly string[]
   readonly fault: Fault
   readonly land: (landed: Landed) => void
 }
@@ -45,20 +66,32 @@ export async function startProxy(targetPort: number): Promise<FaultyProxy> {
   const pairs = new Set<Pair>()
   const strikes: Strike[] = []
   const late = new Set<Socket>()
+  const counts: ProxyCounts = {
+    refused: 0,
+    cut: 0,
+    requests: 0,
+    replies: 0,
+    swallowedRequests: 0,
+    swallowedReplies: 0,
+    delayed: 0,
+  }
+  let held = false
 
   // Without answering an end by an end of its own: a half-open socket's other side does not either.
   const listener = createServer({ allowHalfOpen: true }, (client) => {
     if (proxy.refusing) {
+      counts.refused++
       client.destroy()
       return
     }
     const pair: Pair = {
       client,
-      server: connect({ port: targetPort, host: "127.0.0.1", allowHalfOpen: true }),
+      server: connect({ port: proxy.target, host: "127.0.0.1", allowHalfOpen: true }),
       onReply: undefined,
     }
     pairs.add(pair)
     join(pair)
+    if (held) pause(pair)
   })
 
   function join(pair: Pair): void {
@@ -79,14 +112,24 @@ export async function startProxy(targetPort: number): Promise<FaultyProxy> {
     }
   }
 
+  function pause({ client, server }: Pair): void {
+    client.pause()
+    server.pause()
+  }
+
   function delayOf(chunk: Buffer): number {
-    return typeof proxy.delayMs === "number" ? proxy.delayMs : proxy.delayMs(chunk)
+    const ms = typeof proxy.delayMs === "number" ? proxy.delayMs : proxy.delayMs(chunk)
+    if (ms > 0) counts.delayed++
+    return ms
   }
 
   function request(pair: Pair, chunk: Buffer): void {
-    const index = strikes.findIndex(({ text }) => chunk.includes(text))
+    counts.requests++
+    proxy.watch?.(chunk)
+    const index = strikes.findIndex(({ texts }) => texts.every((text) => chunk.includes(text)))
     if (index >= 0) hit(pair, chunk, strikes.splice(index, 1)[0]!)
-    else if (!proxy.swallowed.has("requests") && pair.server.writable) pair.server.write(chunk)
+    else if (proxy.swallowed.has("requests")) counts.swallowedRequests++
+    else if (pair.server.writable) pair.server.write(chunk)
   }
 
   function hit(pair: Pair, chunk: Buffer, { fault, land }: Strike): void {
@@ -118,8 +161,10 @@ export async function startProxy(targetPort: number): Promise<FaultyProxy> {
   }
 
   function reply(pair: Pair, chunk: Buffer): void {
+    counts.replies++
     if (pair.onReply) pair.onReply()
-    else if (!proxy.swallowed.has("replies") && pair.client.writable) pair.client.write(chunk)
+    else if (proxy.swallowed.has("replies")) counts.swallowedReplies++
+    else if (pair.client.writable) pair.client.write(chunk)
   }
 
   function end(pair: Pair): void {
@@ -134,14 +179,29 @@ export async function startProxy(targetPort: number): Promise<FaultyProxy> {
     delayMs: 0 as FaultyProxy["delayMs"],
     refusing: false,
     swallowed: new Set<Direction>(),
+    target: targetPort,
+    counts,
+    hold(on: boolean) {
+      held = on
+      for (const pair of pairs) {
+        if (on) pause(pair)
+        else for (const socket of [pair.client, pair.server]) socket.resume()
+      }
+    },
     get connections() {
       return pairs.size
     },
     cut() {
+      counts.cut += pairs.size
       for (const pair of pairs) end(pair)
     },
-    strike(text: string, fault: Fault) {
-      return new Promise<Landed>((land) => strikes.push({ text, fault, land }))
+    watch: undefined as FaultyProxy["watch"],
+    strike(text: string | readonly string[], fault: Fault) {
+      const texts = typeof text === "string" ? [text] : text
+      return new Promise<Landed>((land) => strikes.push({ texts, fault, land }))
+    },
+    spare() {
+      strikes.length = 0
     },
     async stop() {
       proxy.cut()

@@ -10,7 +10,13 @@ export interface RedisServer {
   readonly port: number
   /** Kills this server's process and removes its files. */
   stop(): Promise<void>
-  /** Kills the process and starts an empty one on the same port. */
+  /** Where it keeps its files. */
+  readonly directory: string
+  /** Of the process that serves now. */
+  readonly pid: number
+  /** Kills the process; `restart` starts another one. */
+  kill(): Promise<void>
+  /** Kills the process and starts another one on the same port: an empty one, unless `args` turn persistence on. */
   restart(): Promise<void>
   /** Kills the process and keeps its files. */
   kill(): Promise<void>
@@ -55,6 +61,11 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Redi
   return {
     url: `redis://127.0.0.1:${port}`,
     port,
+    directory,
+    get pid() {
+      return child.pid!
+    },
+    kill: () => kill(child),
     async stop() {
       await kill(child)
       await rm(directory, { recursive: true, force: true })
