@@ -229,7 +229,10 @@ export class Reader {
     const before = positions.map(({ id }) => id)
     const ends = await this.ends(positions.map(({ task }) => task))
     positions.forEach((position, i) => {
-      if (position.id === before[i] && compareIds(ends[i]!.id, position.id) < 0)
+      const { id, seq } = ends[i]!
+      const order = compareIds(id, position.id)
+      // A stream that was emptied ends where a reader stands that has read nothing of it.
+      if (position.id === before[i] && (order < 0 || (order === 0 && seq > position.seq)))
         this.goBack(position, ends[i]!)
     })
   }

@@ -40,6 +40,27 @@ onRedis("what a reader cannot read", (host) => {
     expect(lost).toEqual([expect.objectContaining({ code: "EVENTS_LOST", task: "work", lost: 1 })])
   })
 
+  it("a stream that was emptied before anything of it was read is reported with its exact size", async () => {
+    const adapter = host.adapter()
+    const app = open({ adapter }, true)
+    const lost: unknown[] = []
+    app.on("worker:error", (error) => lost.push(error))
+    const task = app.task<number, number>("work", { handler: (n) => n, retry: { attempts: 1 } })
+    const heard: number[] = []
+    task.on("active", (_, { seq }) => heard.push(seq))
+    await app.listen()
+    const redis = raw()
+    // As if three transitions had been told, and trimmed at once.
+    await redis.hset(`${adapter.prefix}:taskora:{work}:stats`, "seq", 3)
+    redis.disconnect()
+    await until(() => lost.length > 0, "the gap is reported", 20_000)
+    expect(lost).toEqual([expect.objectContaining({ code: "EVENTS_LOST", task: "work", lost: 3 })])
+    await app.start()
+    await task.dispatch(1)
+    await until(() => heard.length > 0, "the next event arrives")
+    expect(heard).toEqual([4])
+  })
+
   it("a stream of the wrong type silences its own task only, and is told of once", async () => {
     const adapter = host.adapter()
     const app = open({ adapter }, true)
