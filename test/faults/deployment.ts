@@ -56,10 +56,12 @@ export class Deployment {
   }
 
   static async open(options: DeploymentOptions): Promise<Deployment> {
+    // What an earlier trial of the same seed left is no part of this one.
+    rmSync(options.directory, { recursive: true, force: true })
     mkdirSync(options.directory, { recursive: true })
     const { persistence } = options
     const args = persistence === "none" ? [] : ["--appendonly", "yes", "--appendfsync", persistence]
-    const server = await startRedis({ args: [...args, "--enable-debug-command", "yes"] })
+    const server = await startRedis({ args: [...args, "--enable-protected-configs", "yes"] })
     const recorder = new Recorder(server.port, base, taskNames)
     const replica = options.replicated ? await startReplica(server.port) : undefined
     return new Deployment(options, server, clientOf(server.port), recorder, replica)
@@ -68,6 +70,12 @@ export class Deployment {
   /** Starts everybody, and the load. */
   async staff(): Promise<void> {
     await this.restaff()
+  }
+
+  /** Resolves when work is under way. */
+  async warm(): Promise<void> {
+    const completed = () => this.recorder.all.filter(({ kind }) => kind === "c").length
+    await until(() => completed() >= 20, "jobs are done", 20_000)
   }
 
   /** Starts a process, behind a proxy of its own. */
@@ -221,8 +229,12 @@ export class Deployment {
       const last = this.recorder.of(task).at(-1)
       const end = last ? last.seq + last.span - 1 : 0
       return listeners.every((pod) => {
-        const heard = pod.of("heard").findLast((line) => line.task === task)
-        return end === 0 || (heard?.seq ?? 0) >= end || (last && pod.bornAt > last.at - 2000)
+        let at = 0
+        for (const line of pod.observations) {
+          if (line.what === "heard" && line.task === task) at = line.seq
+          if (line.what === "gap" && line.task === task) at += line.lost
+        }
+        return at >= end || (last !== undefined && pod.bornAt > last.at - 2000)
       })
     })
   }

@@ -86,9 +86,9 @@ const partition = (how: "refused" | "half-open") => async (deployment: Deploymen
   } else for (const direction of ["requests", "replies"] as const) proxy.swallowed.add(direction)
   await sleep(ms)
   proxy.refusing = false
-  proxy.swallowed.clear()
   // Sockets that the other side has forgotten: a network that comes back answers them with a reset.
   if (how === "half-open") proxy.cut()
+  proxy.swallowed.clear()
   const { refused, cut, swallowedRequests, swallowedReplies } = proxy.counts
   const hits =
     how === "refused"
@@ -106,12 +106,13 @@ const swallow = (direction: "requests" | "replies") => async (deployment: Deploy
   const count = () =>
     direction === "requests" ? proxy.counts.swallowedRequests : proxy.counts.swallowedReplies
   const before = count()
-  const ms = random.between(200, 800)
+  // Now and then for so long that the process has to notice by itself.
+  const ms = random.chance(0.1) ? 6500 : random.between(200, 800)
   proxy.swallowed.add(direction)
   await sleep(ms)
+  // No network loses the middle of a stream and passes on its rest.
+  proxy.cut()
   proxy.swallowed.delete(direction)
-  // Now and then the process has to notice by itself.
-  if (!random.chance(0.15)) proxy.cut()
   const hits = count() - before
   return hits > 0
     ? landed(`${hits} ${direction} of ${pod.name} were swallowed in ${ms} ms`)

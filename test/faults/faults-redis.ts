@@ -69,7 +69,13 @@ async function endBusy(deployment: Deployment): Promise<void> {
     "the script was killed",
     5000,
   )
-  await deployment.admin.config("SET", "busy-reply-threshold", "5000")
+  // It ends a moment after it was told to.
+  const isFree = () =>
+    deployment.admin
+      .config("SET", "busy-reply-threshold", "5000")
+      .then(() => true)
+      .catch(() => false)
+  await until(isFree, "the server is free", 5000)
 }
 
 /** A snapshot that cannot be written: where its file should be lies a directory. */

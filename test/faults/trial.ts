@@ -39,6 +39,8 @@ export interface TrialOptions {
   /** What is to happen; each is given the deployment and random numbers of its own. */
   readonly faults: readonly Fault[]
   readonly said?: (strike: Strike) => void
+  /** Asked before each fault; where it says no, what is left is left out. */
+  readonly goesOn?: () => boolean
   /** Keeps the ledgers also where all is well. */
   readonly keep?: boolean
 }
@@ -62,8 +64,9 @@ export async function trial(options: TrialOptions): Promise<TrialResult> {
   let broken = true
   try {
     await deployment.staff()
+    await deployment.warm()
     for (const fault of faults)
-      for (let tries = 0; tries < mostTries; tries++) {
+      for (let tries = 0; tries < mostTries && options.goesOn?.() !== false; tries++) {
         const strike = await strikeOnce(deployment, fault)
         strikes.push(strike)
         said?.(strike)

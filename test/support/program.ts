@@ -27,10 +27,15 @@ export async function buildProgram(file: string): Promise<Program> {
   // Types are checked elsewhere.
   await promisify(execFile)(process.execPath, [compiler, "-p", config, "--noCheck"])
   const entry = join(directory, relative(root, file)).replace(/\.ts$/, ".js")
+  return { ...builtProgram(entry), remove: () => rmSync(directory, { recursive: true, force: true }) }
+}
+
+/** A program that somebody else has built, and will remove. */
+export function builtProgram(entry: string): Program {
   return {
     start: (argument) =>
       fork(entry, [JSON.stringify(argument)], { stdio: ["ignore", "inherit", "inherit", "ipc"] }),
-    remove: () => rmSync(directory, { recursive: true, force: true }),
+    remove: () => {},
   }
 }
 

@@ -43,7 +43,7 @@ const countedBy: Readonly<Record<string, (line: Line, before: Line | undefined) 
   completed: is("c"),
   failed: isRetried,
   retrying: isRetried,
-  "failed for good": (line, before) => isFailed(line) && before?.kind !== "s",
+  "failed for good": (line, before) => isFailed(line) && !(before?.kind === "s" && before.id === line.id),
   "stalled recovered": isStalled("recovered"),
   "stalled failed": isStalled("failed"),
   cancelled: is("x"),

@@ -1,4 +1,4 @@
-import type { Evidence, Violation } from "../evidence.ts"
+import { type Evidence, mayBeLost, type Violation } from "../evidence.ts"
 import type { Grant, Run, Story, Told } from "../stories.ts"
 import { isTerminal, type Line } from "../stream-lines.ts"
 
@@ -111,7 +111,6 @@ export function* explained({ stories, strayRuns, evidence }: Told): Generator<Vi
 
 /** I7: two live runs of a job only where the first one's lease had run out, or it ignored that it was over. */
 export function* alone({ stories, evidence }: Told): Generator<Violation> {
-  const { leaseMs } = evidence.settings
   for (const story of stories) {
     const say = (text: string): Violation => ({
       invariant: "I7",
@@ -119,10 +118,9 @@ export function* alone({ stories, evidence }: Told): Generator<Violation> {
     })
     for (const [i, grant] of story.grants.entries()) {
       const { end, run, line } = grant
-      if (end?.kind === "s" && end.at < leasedUntil(grant, leaseMs) - roundingMs)
-        yield say(
-          `the lease of ${line.seq} was taken away ${leasedUntil(grant, leaseMs) - end.at} ms too early`,
-        )
+      const until = leasedUntil(grant, evidence)
+      if (end?.kind === "s" && end.at < until - roundingMs)
+        yield say(`the lease of ${line.seq} was taken away ${until - end.at} ms too early`)
       const next = story.grants[i + 1]?.run
       if (!run || !next || !overlaps(run, next)) continue
       if (end?.kind === "s") continue
@@ -136,11 +134,13 @@ export function* alone({ stories, evidence }: Told): Generator<Violation> {
 }
 
 /** When the lease runs out at the earliest: it lasts from the claim, and from each heartbeat that was answered. */
-function leasedUntil({ line, run, end }: Grant, leaseMs: number): number {
+function leasedUntil({ line, run, end }: Grant, evidence: Evidence): number {
   const renewed = (run?.beats ?? [])
     .filter(({ code, at }) => code === "" && (!end || at <= end.at + roundingMs))
+    // A renewal may be lost with the server's data, and then the lease is what it was before.
+    .filter(({ sent, at }) => !mayBeLost(evidence, sent, at))
     .map(({ sent }) => sent)
-  return Math.max(line.at, ...renewed) + leaseMs
+  return Math.max(line.at, ...renewed) + evidence.settings.leaseMs
 }
 
 function overlaps(first: Run, second: Run): boolean {
