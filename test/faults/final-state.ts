@@ -64,7 +64,7 @@ export function readJob(id: string, text: string, logs: FinalJob["logs"]): Final
   }
 }
 
-const known = new Set<string>([...collections, "cancels", "wake", "events", "stats", "expired"])
+const known = new Set<string>([...collections, "cancels", "wake", "events", "stats"])
 
 export async function readState(client: Redis, base: string, task: string): Promise<FinalState> {
   const root = `${base}{${task}}:`
@@ -75,17 +75,13 @@ export async function readState(client: Redis, base: string, task: string): Prom
     cursor = next
     if (cursor === "0") break
   }
-  const list = (name: string) => client.lrange(root + name, 0, -1)
-  const sorted = (name: string) => client.zrange(root + name, "0", "-1")
-  const [waiting, priority, delayed, active, completed, failed, cancelled] = await Promise.all([
-    list("waiting"),
-    sorted("priority"),
-    sorted("delayed"),
-    sorted("active"),
-    list("completed"),
-    list("failed"),
-    list("cancelled"),
-  ])
+  // A list or a set: how a collection is kept is the engine's to choose.
+  const members = async (name: string) =>
+    (await client.type(root + name)) === "list"
+      ? client.lrange(root + name, 0, -1)
+      : client.zrange(root + name, "0", "-1")
+  const places = {} as Record<Collection, string[]>
+  for (const name of collections) places[name] = await members(name)
   const strange: string[] = []
   const jobs = new Map<string, FinalJob>()
   const appended: { kind: string; id: string }[] = []
@@ -110,7 +106,6 @@ export async function readState(client: Redis, base: string, task: string): Prom
     if (job) jobs.set(id, job)
     else strange.push(name)
   }
-  const places = { waiting, priority, delayed, active, completed, failed, cancelled }
   return { jobs, places, stats: await client.hgetall(`${root}stats`), appended, strange }
 }
 
