@@ -14,11 +14,9 @@ export interface RedisServer {
   readonly directory: string
   /** Of the process that serves now. */
   readonly pid: number
-  /** Kills the process; `restart` starts another one. */
-  kill(): Promise<void>
   /** Kills the process and starts another one on the same port: an empty one, unless `args` turn persistence on. */
   restart(): Promise<void>
-  /** Kills the process and keeps its files. */
+  /** Kills the process and keeps its files; `restart` starts another one. */
   kill(): Promise<void>
 }
 
@@ -65,7 +63,6 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Redi
     get pid() {
       return child.pid!
     },
-    kill: () => kill(child),
     async stop() {
       await kill(child)
       await rm(directory, { recursive: true, force: true })
