@@ -89,7 +89,12 @@ export class Taskora {
     this.connection = new Connection(this.core)
     const ready = () => this.connection.open()
     const names = () => this.tasks.names
-    this.inspector = new Inspector(this.core, { codec, ready, tasks: names })
+    this.inspector = new Inspector(this.core, {
+      codec,
+      ready,
+      tasks: names,
+      versions: (task) => this.tasks.get(task)?.definition.checks?.versions ?? { version: 1, since: 1 },
+    })
     const keepFailed = (task: string) => this.tasks.get(task)?.definition.retention.failed.maxItems ?? 0
     this.canceller = new Canceller(this.core, { ready, keepFailed })
     this.producers = new Producers({

@@ -81,7 +81,7 @@ local function dedupe_read(a, key)
   for k, id in ipairs(ids) do names[k] = a.base .. "job:" .. id end
   local texts = redis.call("MGET", unpack(names))
   for k, id in ipairs(ids) do
-    local state = texts[k] and string.match(texts[k], "^([wkda]),")
+    local state = texts[k] and string.match(texts[k], "^([wnkda]),")
     if state then
       u.jobs[#u.jobs + 1] = { id = id, state = (state == "k" or state == "n") and "w" or state }
     else

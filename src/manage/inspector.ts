@@ -8,6 +8,7 @@ import { storeFailure } from "../store/failure.ts"
 import { scripts } from "../store/scripts.ts"
 import { decodeEntry, entryTime, unfold } from "../store/stream.ts"
 import { type JobInfo, jobInfo } from "./job-info.ts"
+import { type MigrationState, migrationsOf } from "./migrations.ts"
 import { countTask } from "./queue-read.ts"
 
 export interface TaskStats {
@@ -55,6 +56,7 @@ export class Inspector {
       /** Connects where that has not happened yet. */
       readonly ready: () => Promise<void>
       readonly tasks: () => readonly string[]
+      readonly versions: (task: string) => { readonly version: number; readonly since: number }
     },
   ) {}
 
@@ -110,6 +112,13 @@ export class Inspector {
   }
   cancelled(options?: ListOptions): Promise<JobPage> {
     return this.list("cancelled", options)
+  }
+
+  /** The versions of a task's jobs, and whether `since` can be raised. Reads each job, a hundred with each call. */
+  async migrations(task: string): Promise<MigrationState> {
+    const versions = this.host.versions(this.known(task))
+    await this.host.ready()
+    return ask(() => migrationsOf(this.core.link, task, versions))
   }
 
   /** All tasks that were ever declared under this prefix, with their info. */

@@ -105,6 +105,11 @@ export const scripts = {
     args: ["base", "state", "from", "limit"],
     reply: decodeStrings,
   }),
+  versions: script("versions", {
+    keys: ["stats"],
+    args: ["base", "collection", "from"],
+    reply: decodeStrings,
+  }),
   snapshot: script("snapshot", {
     grouped: true,
     keys: ["events", "stats"],

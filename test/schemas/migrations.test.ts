@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest"
 import { z } from "zod"
-import { into, type JobFailedError, type TaskOptions, ValidationError } from "../../src/index.ts"
+import { into, type TaskOptions } from "../../src/index.ts"
 import { resolveVersions, type VersionOptions } from "../../src/rules/versions.ts"
 import { onBothHosts, testApps, until } from "../support/hosts.ts"
 
