@@ -331,7 +331,8 @@ function evidenceOf(pod: Pod): PodEvidence {
     name: pod.name,
     role: pod.role,
     fate: pod.fate,
-    slots: pod.role === "worker" ? slotsOfWorker : 0,
+    // What may be under way as it is killed: of the others, calls to cancel.
+    slots: pod.role === "worker" ? slotsOfWorker : 5,
     observations: pod.observations,
     stops: pod.stops,
     exitCode: pod.exitCode,

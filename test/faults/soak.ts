@@ -12,10 +12,10 @@ import { Prng } from "./prng.ts"
 import { SoakReport } from "./soak-report.ts"
 import { type TrialResult, trial } from "./trial.ts"
 
-const usage = `npm run soak -- [--minutes N] [--faults N] [--seed S] [--side-by-side N] [--report FILE]
+const usage = `npm run soak -- [--minutes N] [--faults N] [--seed S] [--side-by-side N] [--report FILE] [--go-on]
 npm run soak -- --trial SEED [--only TEXT]
 Hurts deployments of real processes at random until both limits are reached, and holds their ledgers against each other.
-Ends with 1 at the first violation of an invariant; its ledgers are kept. One trial can be repeated by its seed.`
+Ends with 1 at the first violation of an invariant, or after all where it is to go on; its ledgers are kept. One trial can be repeated by its seed.`
 
 const root = join(import.meta.dirname, process.env.TASKORA_SOAK_ROOT ?? "../..")
 const leaseMs = 1500
@@ -54,6 +54,7 @@ async function main(): Promise<number> {
       only: { type: "string" },
       "side-by-side": { type: "string", default: String(Math.max(2, availableParallelism())) },
       report: { type: "string" },
+      "go-on": { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
   })
@@ -68,10 +69,11 @@ async function main(): Promise<number> {
   const report = new SoakReport({ seed, command: `npm run soak -- ${process.argv.slice(2).join(" ")}` })
   const endAt = performance.now() + Number(values.minutes) * 60_000
   const wanted = Number(values.faults)
-  const enough = () =>
-    report.failed || values.trial !== undefined
-      ? report.trials > 0 || report.failed
-      : performance.now() >= endAt && report.landed >= wanted
+  const enough = () => {
+    if (values.trial !== undefined) return report.trials > 0 || report.failed
+    if (report.failed && !values["go-on"]) return true
+    return performance.now() >= endAt && report.landed >= wanted
+  }
   const seeds = new Prng(seed)
 
   async function side(): Promise<void> {
