@@ -51,7 +51,9 @@ describe("the README", () => {
     writeFileSync(join(place.path, "tsconfig.json"), JSON.stringify(config))
     const exporter = blocks("ts", readFileSync(join(root, "docs/exporter.md"), "utf8"))
     expect(exporter).toHaveLength(1)
-    ;[...blocks("ts"), ...exporter].forEach((text, i) => {
+    const schemas = blocks("ts", readFileSync(join(root, "docs/schemas.md"), "utf8"))
+    expect(schemas.length).toBeGreaterThan(3)
+    ;[...blocks("ts"), ...exporter, ...schemas].forEach((text, i) => {
       const whole = text.includes("import ") ? text : `${around}\n${text}\nexport {}\n`
       writeFileSync(join(place.path, `snippet-${i + 1}.ts`), whole)
     })
