@@ -70,6 +70,28 @@ export function sharedKeys(prefix: string, cluster = false): Readonly<Record<Sha
   return Object.fromEntries(entries) as Record<SharedKey, string>
 }
 
+export interface ScheduleKeys {
+  /** What stands before `lane:<lane>`. */
+  readonly base: string
+  readonly schedules: string
+  readonly definitions: string
+  readonly pending: string
+  /** On which it is told that a schedule was written. */
+  readonly channel: string
+}
+
+/** Those of all schedules lie in one slot. No task can have their tag: an asterisk is not allowed in names. */
+export function scheduleKeys(prefix: string): ScheduleKeys {
+  const base = `${root(prefix)}{*schedules}:`
+  return {
+    base,
+    schedules: `${base}schedules`,
+    definitions: `${base}definitions`,
+    pending: `${base}pending`,
+    channel: `${base}written`,
+  }
+}
+
 function root(prefix: string): string {
   return prefix === "" ? "taskora:" : `${prefix}:taskora:`
 }

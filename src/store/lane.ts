@@ -1,9 +1,10 @@
-import type { TaskKey, TaskKeys } from "./keys.ts"
 import type { Link } from "./link.ts"
 import type { Stale } from "./replies.ts"
 import type { Script } from "./script.ts"
 import { StoreError } from "./store.ts"
 
+/** The keys of a call, all in one slot, and what stands before those that the script makes itself. */
+type LaneKeys<K extends string> = Readonly<Record<K, string>> & { readonly base: string }
 type Named<A extends string> = Readonly<Record<A, string | number>>
 
 /**
@@ -26,9 +27,9 @@ export class Lane {
    * Only one call may be under way in a lane, and `args` must be an object of the call's own.
    * @throws StoreError when patience ended (fate "unsent" or "unanswered") or the server refused the call
    */
-  async call<K extends TaskKey, A extends string, T>(
+  async call<K extends string, A extends string, T>(
     script: Script<K, A, T | Stale>,
-    keys: TaskKeys,
+    keys: LaneKeys<K>,
     args: Named<Exclude<A, "base" | "lane" | "n">>,
     rest: readonly (string | number)[],
     patience: Patience = forever,
@@ -38,9 +39,9 @@ export class Lane {
   }
 
   /** Sends a call under the number of the last one: to hear what became of it. */
-  async repeat<K extends TaskKey, A extends string, T>(
+  async repeat<K extends string, A extends string, T>(
     script: Script<K, A, T | Stale>,
-    keys: TaskKeys,
+    keys: LaneKeys<K>,
     args: Named<Exclude<A, "base" | "lane" | "n">>,
     rest: readonly (string | number)[],
     patience: Patience = forever,

@@ -3,7 +3,14 @@ import { newId } from "../model/names.ts"
 import type { StoreCall } from "../model/observer.ts"
 import type { Observers } from "../model/observers.ts"
 import { closedError } from "./failure.ts"
-import { type SharedKey, sharedKeys, type TaskKeys, taskKeys } from "./keys.ts"
+import {
+  type ScheduleKeys,
+  type SharedKey,
+  scheduleKeys,
+  sharedKeys,
+  type TaskKeys,
+  taskKeys,
+} from "./keys.ts"
 import type { Script } from "./script.ts"
 import { bySlot } from "./slots.ts"
 import type { Access, Adapter, ServerInfo, Store, StreamChunk } from "./store.ts"
@@ -22,6 +29,7 @@ export class Link {
   readonly instance = newId().slice(0, 10)
   readonly clock: Clock
   readonly shared: Readonly<Record<SharedKey, string>>
+  readonly schedules: ScheduleKeys
   closed = false
   /** In an outage: the connection was lost and is not back, or the last attempt to have a first one failed. */
   away = false
@@ -45,6 +53,7 @@ export class Link {
     const { access, listeners } = surroundings
     this.clock = adapter.clock
     this.shared = sharedKeys(adapter.prefix, adapter.slotOf !== undefined)
+    this.schedules = scheduleKeys(adapter.prefix)
     const heard: LinkListeners = {
       lost: (error) => {
         this.away = true

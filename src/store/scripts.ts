@@ -15,6 +15,12 @@ import {
   decodeWord,
   type EnqueueReply,
 } from "./replies.ts"
+import {
+  decodeScheduleDone,
+  decodeScheduleRead,
+  decodeScheduleTick,
+  decodeScheduleWrite,
+} from "./schedule.ts"
 import { script } from "./script.ts"
 import { decodeAdvance, decodeConclude, decodeEnrol } from "./workflow-replies.ts"
 
@@ -165,6 +171,42 @@ export const scripts = {
     reply: decodeStrings,
   }),
   deliver: script("deliver", { keys: ["stats"], args: ["base", "keep"], rest: "ids", reply: decodeWord }),
+  schedule_tick: script("schedule_tick", {
+    keys: ["schedules", "pending"],
+    args: ["base", "lane", "n"],
+    rest: "name, version, next, following, due, slots, missed, skipped, overlap of each schedule",
+    reply: decodeScheduleTick,
+  }),
+  schedule_done: script("schedule_done", {
+    keys: ["schedules", "pending"],
+    args: ["base", "lane", "n"],
+    rest: "name, n of each firing",
+    reply: decodeScheduleDone,
+  }),
+  schedule_write: script("schedule_write", {
+    keys: ["schedules", "definitions", "pending"],
+    args: [
+      "base",
+      "lane",
+      "n",
+      "channel",
+      "action",
+      "name",
+      "version",
+      "next",
+      "due",
+      "paused",
+      "anchor",
+      "definition",
+    ],
+    reply: decodeScheduleWrite,
+  }),
+  schedule_read: script("schedule_read", {
+    keys: ["schedules", "definitions", "pending"],
+    args: ["cursor", "overdue"],
+    rest: "the names wanted",
+    reply: decodeScheduleRead,
+  }),
   wire: script("wire", { keys: ["meta"], args: [], reply: decodeWord }),
   greet: script("greet", { keys: ["meta"], args: ["wire"], reply: decodeWord }),
 } as const
