@@ -15,6 +15,11 @@ export interface Clock {
 /** The longest delay Node's own timers take, ms; anything longer must be waited for in parts. */
 export const longestTimerMs = 2 ** 31 - 1
 
+/** A moment, ms since the epoch, as a date. */
+export function dateOf(ms: number): Date {
+  return new Date(ms)
+}
+
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),

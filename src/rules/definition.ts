@@ -13,6 +13,7 @@ import { type CheckOptions, type Checks, checkOptionNames, resolveChecks } from 
 import type { Middleware } from "./middleware.ts"
 import { noRetry, type Retry, type RetryOptions, resolveRetry } from "./retry.ts"
 import type { VersionOptions } from "./versions.ts"
+import { type TaskSchedule, taskScheduleNames } from "./schedule.ts"
 
 export type Handler<In = unknown, Out = unknown> = (data: In, ctx: Context) => Out | Promise<Out>
 
@@ -46,6 +47,8 @@ export interface TaskOptions<In = unknown, Out = unknown> extends VersionOptions
   readonly info?: { readonly owner?: string; readonly runbook?: string }
   readonly objectives?: ObjectiveOptions
   readonly trace?: { readonly relation?: TraceRelation }
+  /** Dispatches jobs by the clock, as a schedule under the task's name. */
+  readonly schedule?: TaskSchedule<In>
 }
 
 /** Options of any task. */
@@ -72,6 +75,7 @@ export interface Definition {
   readonly checks: Checks | undefined
   /** Of the data that is dispatched here, and the newest that is claimed. */
   readonly version: number
+  readonly schedule: TaskSchedule | undefined
 }
 
 export type TaskDefaults = Pick<TaskOptions, "retry" | "timeout" | "concurrency" | "stall">
@@ -89,6 +93,7 @@ export const taskOptionNames = [
   "objectives",
   "trace",
   ...checkOptionNames,
+  "schedule",
 ]
 
 /** Resolves a task's options over the app's defaults. @throws TaskoraError (`INVALID`) naming what is wrong */
@@ -109,6 +114,7 @@ export function define(
     throw invalid(`${what}: middleware must be a list of functions`)
   checkNames(info, ["owner", "runbook"], `${what}: info`)
   const checks = resolveChecks(own, what)
+  if (own.schedule !== undefined) checkNames(own.schedule, taskScheduleNames, `${what}: schedule`)
   return {
     name,
     handler: handler as Handler | undefined,
@@ -121,6 +127,7 @@ export function define(
     relation: resolveRelation(own.trace, what),
     checks,
     version: checks?.versions.version ?? 1,
+    schedule: own.schedule,
   }
 }
 

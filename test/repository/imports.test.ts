@@ -20,6 +20,7 @@ const layers: Readonly<Record<string, readonly string[]>> = {
   "src/worker/": ["src/model/", "src/rules/", "src/store/"],
   "src/events/": ["src/model/", "src/rules/", "src/store/"],
   "src/manage/": ["src/model/", "src/rules/", "src/store/"],
+  "src/scheduler/": ["src/model/", "src/rules/", "src/store/"],
   // The command is above all: it starts what the others are.
   "src/commands/": ["src/", "exporters/"],
   "src/": ["src/"],
@@ -34,6 +35,7 @@ const layers: Readonly<Record<string, readonly string[]>> = {
 
 /** The only places that may name a package; Node's own modules apart. */
 const packages: Readonly<Record<string, readonly string[]>> = {
+  "src/rules/cron.ts": ["croner"],
   "src/store/redis/": ["ioredis"],
   "src/store/embedded/": ["wasmoon"],
   "exporters/prometheus": ["prom-client"],
