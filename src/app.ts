@@ -7,6 +7,7 @@ import { EventHub } from "./events/hub.ts"
 import { Complaints, logFailure } from "./failure-log.ts"
 import { Inspector } from "./manage/inspector.ts"
 import { QueueRead } from "./manage/queue-read.ts"
+import type { Schedules } from "./manage/schedules.ts"
 import { within } from "./model/clock.ts"
 import type { MiddlewareContext } from "./model/context.ts"
 import { type Duration, durationMs } from "./model/duration.ts"
@@ -19,7 +20,9 @@ import { Producers } from "./producers.ts"
 import { Registry } from "./registry.ts"
 import type { AnyTaskOptions, Handler, TaskOptions } from "./rules/definition.ts"
 import type { Middleware } from "./rules/middleware.ts"
+import type { ScheduleOptions } from "./rules/schedule.ts"
 import type { Migrations } from "./rules/versions.ts"
+import { Scheduling } from "./scheduling.ts"
 import { makeSource, type SourceHost } from "./source.ts"
 import type { Core } from "./store/core.ts"
 import { closedError, storeFailure } from "./store/failure.ts"
@@ -49,6 +52,7 @@ export class Taskora {
   private readonly canceller: Canceller
   private readonly workflows: Workflows
   private readonly producers: Producers
+  private readonly scheduling: Scheduling
   private readonly backlog = new Backlog()
   private readonly tasks: Registry
   private readonly middleware: Middleware<MiddlewareContext>[] = []
@@ -70,7 +74,10 @@ export class Taskora {
       listeners: {
         lost: (error) => complaints.report(error, "connection"),
         back: () => this.back(),
-        message: (channel, text) => this.worker.heard(channel, text),
+        message: (channel, text) => {
+          if (channel === link.schedules.channel) this.scheduling.scheduler.heard(text)
+          else this.worker.heard(channel, text)
+        },
       },
     })
     this.core = {
@@ -85,7 +92,12 @@ export class Taskora {
       nodesLeft: (task) => this.workflows.leftBehind(task),
     }
     this.hub = new EventHub(this.core, codec)
-    this.worker = new Worker({ core: this.core, codec, middleware: this.middleware })
+    this.worker = new Worker({
+      core: this.core,
+      codec,
+      middleware: this.middleware,
+      schedules: () => this.scheduling.scheduler.names,
+    })
     this.connection = new Connection(this.core)
     const ready = () => this.connection.open()
     const names = () => this.tasks.names
@@ -113,8 +125,22 @@ export class Taskora {
       cancel: (task, id, reason) => this.canceller.request(task, id, reason),
     })
     this.source = makeSource(this.core, { worker: this.worker, queue: new QueueRead(this.core, names) })
+    this.source = makeSource(this.core, {
+      worker: this.worker,
+      queue: new QueueRead(this.core, names),
+      schedules: () => this.scheduling.facts(),
+    })
+    this.scheduling = new Scheduling(this.core, {
+      codec,
+      ready,
+      task: (name) => this.tasks.get(name),
+      declared: (schedule) => {
+        this.source.scheduled(schedule)
+        void this.worker.attend()
+      },
+    })
     this.observers.source(this.source)
-    const { core, hub, backlog, connection, worker, source, canceller, inspector } = this
+    const { core, hub, backlog, connection, worker, source, canceller, inspector, scheduling } = this
     const host = {
       core,
       hub,
@@ -126,6 +152,7 @@ export class Taskora {
       inspector,
       workflows: this.workflows,
       producer: (task: string) => this.producers.of(task),
+      scheduling,
       options: this.options,
     }
     this.tasks = new Registry(host)
@@ -175,6 +202,23 @@ export class Taskora {
   ): Task<In, Out>
   implement(contract: unknown, handler: unknown, options?: unknown): unknown {
     return this.tasks.implement(contract, handler as Handler, options as AnyTaskOptions)
+  }
+
+  /**
+   * Declares a schedule: from `start()` on, jobs of its task are dispatched at its slots, by whichever of the processes that
+   * declare it is first. One that is in the store unchanged keeps its next run. Give the same to every process.
+   * @throws TaskoraError (`INVALID`) where the name is taken or an option is wrong
+   * @example
+   * taskora.schedule("nightly-report", { task: report, cron: "30 2 * * *", timezone: "Europe/Berlin" })
+   */
+  schedule<In>(name: string, options: ScheduleOptions<In>): void {
+    if (this.closing) throw closedError()
+    this.scheduling.declare(name, this.scheduling.resolve(name, options))
+  }
+
+  /** The schedules of all apps, as they are stored: looks at them, and pauses, changes, triggers or removes them. */
+  get schedules(): Schedules {
+    return this.scheduling.schedules
   }
 
   /** Wraps every handler of this app, in the order of the calls. Before `start()` only. @throws TaskoraError (`INVALID`) */
@@ -239,8 +283,10 @@ export class Taskora {
 
   private async begin(): Promise<void> {
     await this.listen()
+    await this.scheduling.scheduler.register()
     await this.worker.start()
     this.workflows.start()
+    await this.scheduling.scheduler.start()
     this.observers.transition({ kind: "worker ready", tasks: this.tasks.handled })
     this.hub.app.emit("worker:ready", undefined)
   }
@@ -262,9 +308,11 @@ export class Taskora {
       this.observers.transition({ kind: "worker closing" })
       this.hub.app.emit("worker:closing", undefined)
     }
+    const scheduled = this.scheduling.scheduler.stop()
     await this.worker.close(timeoutLeft())
     // What ended here is brought to its workflows; what is not, other processes find.
     await this.workflows.close(left(1000))
+    await bounded(scheduled, 500)
     // Handlers may dispatch to their end.
     await bounded(this.backlog.emptied(), timeoutLeft() + 500)
     this.connection.stop()
@@ -285,5 +333,6 @@ export class Taskora {
   private back(): void {
     this.connection.back()
     this.worker.back()
+    this.scheduling.scheduler.back()
   }
 }

@@ -104,6 +104,8 @@ function clusterSource(
     server: () => serverOf(link),
     tasks: () => [],
     onTask: () => {},
+    schedules: () => [],
+    onSchedule: () => {},
     slots: () => [],
     connected: () => link.connected(),
     ready,

@@ -5,7 +5,7 @@ import { type AnyTaskOptions, define, type TaskOptions, taskOptionNames } from "
 import type { Typed } from "./task-types.ts"
 
 /** What of a task's options belongs to those who run it, and not to its contract. */
-const ownOfWorkers = ["handler", "middleware", "onCancel", "migrate"] as const
+const ownOfWorkers = ["handler", "middleware", "onCancel", "migrate", "schedule"] as const
 type OwnOfWorkers = (typeof ownOfWorkers)[number]
 
 /** Defaults of a task that a contract may carry; whoever implements it may give others. */

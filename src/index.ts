@@ -20,6 +20,7 @@ export type { CancelAnswer, JobHandle } from "./handle.ts"
 export type { Inspector, JobPage, ListOptions, TaskStats, WorkerInfo } from "./manage/inspector.ts"
 export type { JobInfo, JobLogLine, TimelineEntry } from "./manage/job-info.ts"
 export type { MigrationState } from "./manage/migrations.ts"
+export type { ScheduleInfo, Schedules } from "./manage/schedules.ts"
 export type { Clock } from "./model/clock.ts"
 export type { Context, JobLog, MiddlewareContext } from "./model/context.ts"
 export type { Duration } from "./model/duration.ts"
@@ -32,6 +33,13 @@ export type { JobState } from "./model/states.ts"
 export type { Handler, ObjectiveOptions, TaskDefaults, TaskOptions } from "./rules/definition.ts"
 export type { Middleware } from "./rules/middleware.ts"
 export type { RetryOptions } from "./rules/retry.ts"
+export type {
+  OnMissed,
+  ScheduleChanges,
+  ScheduledTask,
+  ScheduleOptions,
+  TaskSchedule,
+} from "./rules/schedule.ts"
 export { json, type Serializer } from "./rules/serializer.ts"
 export { into, type MigrationRecord, type MigrationStep, type Migrations } from "./rules/versions.ts"
 export type { Adapter } from "./store/store.ts"

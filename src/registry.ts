@@ -6,6 +6,7 @@ import { checkTaskName } from "./model/names.ts"
 import { invalid } from "./model/options.ts"
 import type { Producer } from "./producer.ts"
 import { type AnyTaskOptions, type Definition, define, type Handler } from "./rules/definition.ts"
+import type { Scheduling } from "./scheduling.ts"
 import type { SourceHost } from "./source.ts"
 import { closedError } from "./store/failure.ts"
 import { Task, type TaskHost } from "./task.ts"
@@ -19,6 +20,7 @@ export interface RegistryHost extends Omit<TaskHost, "producer" | "codec" | "val
   readonly source: SourceHost
   /** One for each task: its lanes are the process's. */
   readonly producer: (task: string) => Producer
+  readonly scheduling: Scheduling
 }
 
 /** The tasks of an app: those declared by name, and those of contracts. */
@@ -84,11 +86,13 @@ export class Registry {
     if (!definition.handler) throw invalid(`${what}: a handler is missing`)
     checkVersion(definition, contract)
     if (this.closed) throw closedError()
+    const { connection, source, scheduling } = this.host
+    const scheduled = scheduling.inTask(definition)
     const task = this.register(contract)
-    const { connection, source } = this.host
     task.definition = definition
     connection.declare(definition.name, definition.info)
     source.declared(definition)
+    if (scheduled) scheduling.declare(definition.name, scheduled)
     this.run(definition)
     return task
   }
@@ -108,14 +112,21 @@ export class Registry {
       workflows,
       options: app,
     } = this.host
+    const { core, hub, backlog, connection, worker, source, canceller, inspector, scheduling } = this.host
     const definition = this.resolve(name, options)
+    const scheduled = scheduling.inTask(definition)
     connection.declare(name, definition.info)
     const producer = this.host.producer(name)
     const { codec, validateOnDispatch } = app
     const host = { core, hub, backlog, canceller, inspector, producer, codec, validateOnDispatch, workflows }
+    const ready = () => connection.ready(hub.reader.joinUnderWay(name))
+    const producer = new Producer(name, { core, backlog, ready, seat: () => worker.seat(name) })
+    const { codec, validateOnDispatch } = this.host.options
+    const host = { core, hub, backlog, canceller, inspector, producer, codec, validateOnDispatch }
     const task = new Task(definition, host, hub.declare(name))
     this.tasks.set(name, task)
     source.declared(definition)
+    if (scheduled) scheduling.declare(name, scheduled)
     return task
   }
 

@@ -1,5 +1,5 @@
 import type { QueueRead } from "./manage/queue-read.ts"
-import type { Source, TaskFacts } from "./model/observer.ts"
+import type { ScheduleFacts, Source, TaskFacts } from "./model/observer.ts"
 import type { Definition } from "./rules/definition.ts"
 import type { Core } from "./store/core.ts"
 import type { Link } from "./store/link.ts"
@@ -9,15 +9,22 @@ import type { Worker } from "./worker/worker.ts"
 /** What observers read, and how the app tells it of new tasks. */
 export interface SourceHost extends Source {
   declared(definition: Definition): void
+  scheduled(name: string): void
 }
 
 export function makeSource(
   core: Core,
-  host: { readonly worker: Worker; readonly queue: QueueRead },
+  host: {
+    readonly worker: Worker
+    readonly queue: QueueRead
+    readonly schedules: () => readonly ScheduleFacts[]
+  },
 ): SourceHost {
   const { link } = core
   const facts: TaskFacts[] = []
   const listeners: ((task: TaskFacts) => void)[] = []
+  const scheduled: string[] = []
+  const scheduleListeners: ((schedule: string) => void)[] = []
   let server: ReturnType<Source["server"]> | undefined
   return {
     instance: link.instance,
@@ -34,6 +41,11 @@ export function makeSource(
     onTask(listener) {
       listeners.push(listener)
       for (const task of facts) listener(task)
+    },
+    schedules: host.schedules,
+    onSchedule(listener) {
+      scheduleListeners.push(listener)
+      for (const name of scheduled) listener(name)
     },
     slots: () => host.worker.use(),
     connected: () => link.connected(),
@@ -52,6 +64,10 @@ export function makeSource(
       if (known < 0) facts.push(task)
       else facts[known] = task
       for (const listener of listeners) listener(task)
+    },
+    scheduled(name) {
+      scheduled.push(name)
+      for (const listener of scheduleListeners) listener(name)
     },
   }
 }

@@ -45,6 +45,8 @@ export interface WorkerInfo {
   readonly slots: number
   /** As of its last sign of life, every ten seconds. */
   readonly busy: number
+  /** Schedules that it declares, and fires; absent where it has none. */
+  readonly schedules?: readonly string[]
 }
 
 /** Looks at queues without changing them. Each call is bounded: pages of at most 500 jobs. */

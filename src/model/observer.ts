@@ -53,6 +53,8 @@ export interface Dispatch {
   readonly gate?: "debounce" | "throttle" | "deduplicate" | "jobId"
   /** True of a workflow: `task` is its name then, and `count` says of how many nodes it is made. */
   readonly workflow?: true
+  /** The schedule that fired, where it was no call of the user's; what is active then is nobody's context. */
+  readonly schedule?: string
 }
 
 /** Names a position in a trace, in W3C's terms (lower-case hex). */
@@ -218,6 +220,24 @@ export type Transition =
   | { readonly kind: "delivered"; readonly task: string; readonly count: number; readonly lagMs: number }
   | { readonly kind: "events lost"; readonly task: string; readonly lost: number }
   | { readonly kind: "observer error"; readonly observer: string }
+  /** A slot's job was stored; follows its `dispatched`. `lateMs`: from when it should have fired. */
+  | {
+      readonly kind: "schedule fired"
+      readonly schedule: string
+      readonly task: string
+      readonly id: string
+      /** ms since the epoch. */
+      readonly slot: number
+      readonly lateMs: number
+    }
+  /** Slots were left out because nobody fired them in time. */
+  | { readonly kind: "schedule missed"; readonly schedule: string; readonly count: number }
+  | {
+      readonly kind: "schedule skipped"
+      readonly schedule: string
+      readonly reason: SkipReason
+      readonly count: number
+    }
   /** A line of `ctx.log`. */
   | {
       readonly kind: "log"
@@ -226,6 +246,9 @@ export type Transition =
       readonly message: string
       readonly meta?: unknown
     }
+
+/** Why a slot was left out though it was due: the job of the last firing had not ended. */
+export type SkipReason = "overlap"
 
 export type LogLevel = "info" | "warn" | "error"
 
@@ -257,6 +280,10 @@ export interface Source {
   tasks(): readonly TaskFacts[]
   /** Called whenever a task is declared, also for those declared before. */
   onTask(listener: (task: TaskFacts) => void): void
+  /** Schedules that this process declares, with what it knows of them. */
+  schedules(): readonly ScheduleFacts[]
+  /** Called whenever a schedule is declared, also for those declared before. */
+  onSchedule(listener: (schedule: string) => void): void
   /** Slots of this process's workers, per task with a handler. */
   slots(): readonly SlotUse[]
   /** True while commands can be sent to the store. */
@@ -277,6 +304,12 @@ export interface TaskFacts {
   readonly runbook?: string
   readonly timeoutMs: number
   readonly objectives?: Objectives
+}
+
+export interface ScheduleFacts {
+  readonly name: string
+  /** When it fires next, ms since the epoch; absent while that is unknown, while it is paused, and where it never will. */
+  readonly nextAt?: number
 }
 
 /** Objectives of a task, as resolved from the user's options. */

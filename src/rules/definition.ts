@@ -12,8 +12,8 @@ import {
 import { type CheckOptions, type Checks, checkOptionNames, resolveChecks } from "./checks.ts"
 import type { Middleware } from "./middleware.ts"
 import { noRetry, type Retry, type RetryOptions, resolveRetry } from "./retry.ts"
-import type { VersionOptions } from "./versions.ts"
 import { type TaskSchedule, taskScheduleNames } from "./schedule.ts"
+import type { VersionOptions } from "./versions.ts"
 
 export type Handler<In = unknown, Out = unknown> = (data: In, ctx: Context) => Out | Promise<Out>
 

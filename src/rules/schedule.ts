@@ -66,6 +66,8 @@ export interface ScheduleDefinition {
   readonly onMissed: OnMissed
   readonly overlap: boolean
   readonly jitterMs: number
+  /** Of its jobs, as `enqueue.lua` takes them: what their task says of each. */
+  readonly options: string
   /** Serialized; "" for undefined. */
   readonly data: string
 }
@@ -87,9 +89,10 @@ export function checkScheduleName(name: unknown): string {
 
 type Given = Partial<Record<"task" | "every" | "cron" | "timezone" | keyof Conduct<unknown>, unknown>>
 
-/** How a definition is made: `taskOf` checks a task's name, `encode` its data. */
+/** How a definition is made: `taskOf` checks a task's name, `options` gives those of its jobs, `encode` their data. */
 export interface ScheduleRules {
   taskOf(task: unknown): string
+  options(task: string): string
   encode(data: unknown, task: string): string
 }
 
@@ -108,7 +111,15 @@ export function resolveSchedule(what: string, given: object, rules: ScheduleRule
   const jitterMs = durationMs(jitter, `${what}: jitter`)
   if (resolved.everyMs !== undefined && jitterMs >= resolved.everyMs)
     throw invalid(`${what}: jitter must be shorter than every (${resolved.everyMs} ms), not ${show(jitter)}`)
-  return { task: name, ...resolved, onMissed, overlap, jitterMs, data: rules.encode(data, name) }
+  return {
+    task: name,
+    ...resolved,
+    onMissed,
+    overlap,
+    jitterMs,
+    options: rules.options(name),
+    data: rules.encode(data, name),
+  }
 }
 
 function resolveTimes(what: string, { every, cron, timezone }: Given) {
@@ -133,7 +144,7 @@ export function changeSchedule(
   rules: ScheduleRules,
 ): ScheduleDefinition {
   checkNames(changes, optionNames, what)
-  const { everyMs, cron, timezone, jitterMs, data, ...rest } = old
+  const { everyMs, cron, timezone, jitterMs, options: _, data, ...rest } = old
   const given = Object.fromEntries(
     Object.entries(changes).filter(([, value]) => value !== undefined),
   ) as Given
@@ -170,8 +181,8 @@ export function sameTimes(a: ScheduleDefinition, b: ScheduleDefinition): boolean
 
 /** The text under which a definition is stored and compared. */
 export function encodeDefinition(definition: ScheduleDefinition): string {
-  const { task, everyMs, cron, timezone, onMissed, overlap, jitterMs, data } = definition
-  return JSON.stringify({ task, everyMs, cron, timezone, onMissed, overlap, jitterMs, data })
+  const { task, everyMs, cron, timezone, onMissed, overlap, jitterMs, options, data } = definition
+  return JSON.stringify({ task, everyMs, cron, timezone, onMissed, overlap, jitterMs, options, data })
 }
 
 /** The definition by which a stored schedule goes. */

@@ -25,6 +25,8 @@ export interface WorkerOptions {
   readonly core: Core
   readonly codec: Codec
   readonly middleware: readonly Middleware<MiddlewareContext>[]
+  /** Names of the schedules that this process declares. */
+  readonly schedules: () => readonly string[]
 }
 
 /** All slots of this process: what claims, runs and settles its tasks' jobs. */
@@ -172,7 +174,7 @@ export class Worker implements SlotsListener {
   }
 
   /** Tells of this process's tasks, and goes on telling. Tasks that are added meanwhile go together, in the next call. */
-  private attend(): Promise<void> {
+  attend(): Promise<void> {
     this.nextAttend ??= this.lastAttend.then(() => {
       this.nextAttend = undefined
       this.lastAttend = this.attendNow()
@@ -200,6 +202,7 @@ export class Worker implements SlotsListener {
     const tasks = [...this.all].map(({ definition }) => definition.name)
     const slots = [...this.all].reduce((sum, { definition }) => sum + definition.concurrency, 0)
     const busy = this.use().reduce((sum, use) => sum + use.busy, 0)
+    const schedules = this.options.schedules()
     const info = {
       id: link.instance,
       host: hostname(),
@@ -208,6 +211,7 @@ export class Worker implements SlotsListener {
       tasks,
       slots,
       busy,
+      ...(schedules.length > 0 ? { schedules } : {}),
     }
     await link.run(scripts.attend, link.shared, { instance: link.instance, ttl, info: JSON.stringify(info) })
   }

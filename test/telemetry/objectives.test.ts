@@ -39,7 +39,7 @@ beforeEach(() => {
 })
 afterEach(() => collector.stop())
 
-function declare(objectives: ObjectiveOptions, options: TaskOptions = {}) {
+function declare(objectives: ObjectiveOptions, options: TaskOptions<Deed> = {}) {
   return app.task<Deed>("t", {
     concurrency: 10,
     timeout: 0,

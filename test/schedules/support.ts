@@ -1,0 +1,68 @@
+import { type App, createTaskora, type TaskoraError } from "../../src/index.ts"
+import { memoryAdapter } from "../../src/memory.ts"
+import type { Observer, Transition } from "../../src/model/observer.ts"
+import { type ManualClock, manualClock } from "../support/manual-clock.ts"
+
+/** 2026-11-23T00:00:00Z. */
+export const midnight = Date.UTC(2026, 10, 23)
+
+/** One keyspace whose time a test turns by hand, and the apps on it: each as a process of its own would be. */
+export class Cluster {
+  readonly clock: ManualClock
+  readonly adapter: ReturnType<typeof memoryAdapter>
+  readonly transitions: Transition[] = []
+  readonly errors: Error[] = []
+  private readonly open = new Set<App>()
+
+  constructor(now = midnight) {
+    this.clock = manualClock(now)
+    this.adapter = memoryAdapter({ clock: this.clock })
+  }
+
+  app(observers: readonly Observer[] = []): App {
+    const own: Observer = { name: "test", transition: (transition) => this.transitions.push(transition) }
+    const app = createTaskora({ adapter: this.adapter, observers: [own, ...observers] })
+    app.on("worker:error", (error) => this.errors.push(error))
+    this.open.add(app)
+    return app
+  }
+
+  /** Moves time on, bit by bit: what one part of an app begins at a time another may finish at the same. */
+  async pass(ms: number): Promise<void> {
+    for (let left = ms; left > 0; left -= 50) await this.clock.advance(Math.min(50, left))
+    await this.settle()
+  }
+
+  /** Lets what is under way come to its end, without any time. */
+  async settle(): Promise<void> {
+    for (let i = 0; i < 60; i++) await this.clock.advance(0)
+  }
+
+  async close(app: App): Promise<void> {
+    this.open.delete(app)
+    let closed = false
+    const done = app.close({ timeout: 0 }).then(() => {
+      closed = true
+    })
+    while (!closed) await this.clock.advance(5)
+    await done
+  }
+
+  async end(): Promise<void> {
+    for (const app of this.open) await this.close(app)
+  }
+
+  of<K extends Transition["kind"]>(kind: K): Extract<Transition, { kind: K }>[] {
+    return this.transitions.filter((t): t is Extract<Transition, { kind: K }> => t.kind === kind)
+  }
+}
+
+/** What a call throws. */
+export function thrown(call: () => unknown): TaskoraError {
+  try {
+    call()
+  } catch (error) {
+    return error as TaskoraError
+  }
+  throw new Error("nothing was thrown")
+}
