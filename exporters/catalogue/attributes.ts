@@ -1,5 +1,10 @@
 import type { WorkerErrorKind } from "../../src/model/events.ts"
-import { type FailureCause, type RejectReason, transitionNames } from "../../src/model/observer.ts"
+import {
+  type FailureCause,
+  type RejectReason,
+  type SkipReason,
+  transitionNames,
+} from "../../src/model/observer.ts"
 import { closed, open } from "./instrument.ts"
 
 export const task = open("task")
@@ -8,6 +13,9 @@ export const observer = open("observer")
 export const script = open("script")
 /** Names of instruments that have an attribute with a limit. */
 export const instrument = open("instrument")
+
+/** Names of schedules. */
+export const schedule = open("schedule")
 
 export const willRetry = closed("will_retry", ["true", "false"])
 export const cause = closed("cause", [
@@ -29,6 +37,7 @@ export const reason = closed("reason", [
   "debounced",
   "other",
 ] as const satisfies RejectReason[])
+export const skipReason = closed("reason", ["overlap"] as const satisfies SkipReason[])
 export const action = closed("action", ["recovered", "failed"])
 export const cancelledState = closed("state", ["waiting", "delayed", "active"])
 export const queueState = closed("state", ["waiting", "delayed", "active"])
@@ -63,6 +72,7 @@ export const direction = closed("direction", ["in", "out"])
 type Missing =
   | Exclude<RejectReason, (typeof reason.values)[number]>
   | Exclude<FailureCause, (typeof cause.values)[number]>
+  | Exclude<SkipReason, (typeof skipReason.values)[number]>
   | Exclude<WorkerErrorKind, (typeof errorKind.values)[number]>
 type None<T extends never> = T
 export type EveryValueIsListed = None<Missing>

@@ -128,6 +128,18 @@ export const counters = {
     [of.task, of.objective],
     "Events that missed their objective.",
   ),
+  scheduleMissed: counter(
+    "taskora.schedule.missed",
+    "{slot}",
+    [of.schedule],
+    "Slots of a schedule that were left out because no process fired them in time.",
+  ),
+  scheduleSkipped: counter(
+    "taskora.schedule.skipped",
+    "{slot}",
+    [of.schedule, of.skipReason],
+    "Slots of a schedule that were left out although they were due.",
+  ),
   clusterTransitions: clusterWide(
     counter(
       "taskora.cluster.transitions",

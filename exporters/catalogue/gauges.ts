@@ -48,6 +48,11 @@ export const gauges = {
   ),
   workflowsActive: clusterWide(
     gauge("taskora.workflow.active", "{workflow}", [], "Workflows in the cluster that have not ended."),
+  scheduleNext: gauge(
+    "taskora.schedule.next.timestamp",
+    "s",
+    [of.schedule],
+    "When a schedule that this process declares fires next, as Unix time; 0 while it is paused or never will. Take the maximum, not a sum.",
   ),
   storeUp: gauge("taskora.store.up", "", [], "1 when the store answered in time, else 0."),
   taskInfo: gauge(

@@ -71,6 +71,13 @@ export const histograms = {
     durations,
     "From a transition to its delivery to a listener, with the clocks' offset estimated.",
   ),
+  scheduleLateness: histogram(
+    "taskora.schedule.lateness",
+    "s",
+    [of.schedule],
+    durations,
+    "From the time at which a slot should have fired to its job's being stored, by the server's clock.",
+  ),
   stallRecovery: histogram(
     "taskora.stall.recovery.duration",
     "s",

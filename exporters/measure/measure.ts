@@ -39,6 +39,8 @@ export class Measure {
     this.#process = new ProcessMeasures(this.#families)
     this.#recorder = new Recorder(this.#tasks, this.#process, source.clock)
     source.onTask((task) => this.#tasks.declare(task))
+    // Its counters exist at 0 from here on.
+    source.onSchedule((schedule) => this.#process.schedules.get(schedule))
   }
 
   get counters(): readonly CounterReader[] {
@@ -88,7 +90,7 @@ export class Measure {
   /** Gauges that this process knows of itself, those of the runtime apart. */
   readProcess(): Readings {
     if (this.source.clusterOnly) return readBuild(this.source)
-    return readProcess(this.source, this.#tasks, this.#process.workersReadyAt)
+    return readProcess(this.source, this.#tasks, this.#process)
   }
 
   /** Cluster-wide numbers; undefined when the store does not answer in time. */

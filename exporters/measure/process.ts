@@ -8,6 +8,7 @@ type WorkflowOutcome = (typeof histograms.workflowDuration.attributes)[0]["value
 /** The engine has some thirty scripts; more than this would be names made up by somebody else. */
 const scriptLimit = 100
 const observerLimit = 50
+const scheduleLimit = 300
 
 /** The children that belong to no task, resolved once. */
 export class ProcessMeasures {
@@ -24,6 +25,7 @@ export class ProcessMeasures {
   readonly storeCalls: Limited<Histogram>
   readonly eventsLag: Histogram
   readonly stallRecovery: Histogram
+  readonly schedules: Limited<ScheduleMeasures>
 
   constructor(families: Families) {
     const [kind] = counters.workerErrors.attributes
@@ -45,5 +47,23 @@ export class ProcessMeasures {
     this.storeCalls = new Limited(scriptLimit, (script) => families.storeCall.child(script))
     this.eventsLag = families.eventsLag.child()
     this.stallRecovery = families.stallRecovery.child()
+    this.schedules = new Limited(scheduleLimit, (name) => scheduleMeasures(families, name))
+  }
+}
+
+export interface ScheduleMeasures {
+  readonly label: string
+  readonly lateness: Histogram
+  readonly missed: Counter
+  readonly skipped: Readonly<Record<"overlap", Counter>>
+}
+
+function scheduleMeasures(families: Families, label: string): ScheduleMeasures {
+  const [, reason] = counters.scheduleSkipped.attributes
+  return {
+    label,
+    lateness: families.scheduleLateness.child(label),
+    missed: families.scheduleMissed.child(label),
+    skipped: each(reason.values, (value) => families.scheduleSkipped.child(label, value)),
   }
 }

@@ -1,5 +1,6 @@
 import type { QueueSnapshot, Source, TaskQueue, TransitionName } from "../../src/model/observer.ts"
 import { counters, gauges, type Instrument, other } from "../catalogue.ts"
+import type { ProcessMeasures } from "./process.ts"
 import type { Tasks } from "./tasks.ts"
 
 /** Values that are read as they are asked for, by instrument, with the attribute values in the instrument's order. */
@@ -19,7 +20,11 @@ export class Readings {
 }
 
 /** What this process knows of itself. */
-export function readProcess(source: Source, tasks: Tasks, workersReadyAt: number | undefined): Readings {
+export function readProcess(
+  source: Source,
+  tasks: Tasks,
+  { workersReadyAt, schedules }: ProcessMeasures,
+): Readings {
   const readings = readBuild(source)
   if (workersReadyAt !== undefined) readings.add(gauges.workerStart, [], workersReadyAt / 1000)
   for (const facts of source.tasks()) {
@@ -38,6 +43,11 @@ export function readProcess(source: Source, tasks: Tasks, workersReadyAt: number
     }
   }
   readSlots(source, tasks, readings)
+  for (const { name, nextAt = 0 } of source.schedules()) {
+    const { label } = schedules.get(name)
+    // Times of several schedules under one name would be the time of none.
+    if (label !== other) readings.add(gauges.scheduleNext, [label], nextAt / 1000)
+  }
   return readings
 }
 

@@ -113,6 +113,15 @@ export function transitionRules(tasks: Tasks, process: ProcessMeasures, clock: S
     "observer error"({ observer }) {
       process.observerErrors.get(observer).add()
     },
+    "schedule fired"({ schedule, lateMs }) {
+      process.schedules.get(schedule).lateness.record(lateMs / 1000)
+    },
+    "schedule missed"({ schedule, count }) {
+      process.schedules.get(schedule).missed.add(count)
+    },
+    "schedule skipped"({ schedule, reason, count }) {
+      process.schedules.get(schedule).skipped[reason].add(count)
+    },
     // What follows from a request counts when it is honoured.
     "cancel requested"() {},
     // Counted as it began.

@@ -39,6 +39,7 @@ export const attributeMeanings = {
   "messaging.taskora.wait_ms": "eligible to claimed, ms",
   "messaging.taskora.delay_ms": "delay of the dispatch, or backoff to the next attempt, ms",
   "messaging.taskora.priority": "priority of the job",
+  "messaging.taskora.schedule": "the schedule that fired",
   "messaging.taskora.worker": "the app instance that ran the attempt, started, or shut down",
   "messaging.taskora.next_attempt": "number of the attempt that follows",
   "messaging.taskora.decision":

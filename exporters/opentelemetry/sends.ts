@@ -112,6 +112,7 @@ export class SendSpans {
       "server.port": server.port,
       "messaging.taskora.delay_ms": dispatch.delayMs,
       "messaging.taskora.priority": dispatch.priority,
+      "messaging.taskora.schedule": dispatch.schedule,
     }
   }
 

@@ -38,8 +38,9 @@ export const spans = {
   send: {
     name: "send <task>",
     kind: "PRODUCER",
-    when: "`dispatch`, `dispatchMany`: from the call to the store's answer",
-    place: "child of the caller's active span; its context travels with the job",
+    when: "`dispatch`, `dispatchMany`, a firing of a schedule: from the call to the store's answer",
+    place:
+      "child of the caller's active span, root of a trace for a firing; its context travels with the job",
     attributes: [
       ...ofJobs,
       "messaging.operation.type",
@@ -47,6 +48,7 @@ export const spans = {
       "messaging.message.body.size",
       "messaging.batch.message_count",
       "messaging.taskora.decision",
+      "messaging.taskora.schedule",
       "messaging.taskora.duplicates",
       "messaging.taskora.throttled",
       "messaging.taskora.replaced",

@@ -29,6 +29,8 @@ taskora.observer.errors {error} counter observer -> taskora_observer_errors_tota
 taskora.series.overflows {measurement} counter instrument -> taskora_series_overflows_total
 taskora.objective.events {event} counter task,objective -> taskora_objective_events_total
 taskora.objective.breaches {event} counter task,objective -> taskora_objective_breaches_total
+taskora.schedule.missed {slot} counter schedule -> taskora_schedule_missed_total
+taskora.schedule.skipped {slot} counter schedule,reason -> taskora_schedule_skipped_total
 taskora.cluster.transitions {transition} counter task,transition -> taskora_cluster_transitions_total
 taskora.objective.target 1 gauge task,objective -> taskora_objective_target_ratio
 taskora.objective.threshold s gauge task,objective -> taskora_objective_threshold_seconds
@@ -39,6 +41,7 @@ taskora.worker.start.timestamp s gauge  -> taskora_worker_start_timestamp_second
 taskora.workers {worker} gauge  -> taskora_workers
 taskora.task.workers {worker} gauge task -> taskora_task_workers
 taskora.workflow.active {workflow} gauge  -> taskora_workflow_active
+taskora.schedule.next.timestamp s gauge schedule -> taskora_schedule_next_timestamp_seconds
 taskora.store.up  gauge  -> taskora_store_up
 taskora.task.info  gauge task,owner,runbook -> taskora_task_info
 taskora.build.info  gauge version,adapter -> taskora_build_info
@@ -50,6 +53,7 @@ taskora.workflow.duration s histogram outcome -> taskora_workflow_duration_secon
 taskora.job.payload.size By histogram task,direction -> taskora_job_payload_size_bytes
 taskora.store.call.duration s histogram script -> taskora_store_call_duration_seconds
 taskora.events.lag s histogram  -> taskora_events_lag_seconds
+taskora.schedule.lateness s histogram schedule -> taskora_schedule_lateness_seconds
 taskora.stall.recovery.duration s histogram  -> taskora_stall_recovery_duration_seconds
 nodejs.eventloop.delay.p50 s gauge  -> nodejs_eventloop_delay_p50_seconds
 nodejs.eventloop.delay.p99 s gauge  -> nodejs_eventloop_delay_p99_seconds

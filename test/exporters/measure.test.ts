@@ -27,6 +27,7 @@ function seriesCount(families: ReadonlyMap<string, Family>): number {
 describe("counters", () => {
   test("exist at 0 for every known child of a declared task", async () => {
     const { metrics, source } = observed()
+    source.schedule("s")
     source.declare("t", {
       objectives: { success: 0.999, wait: { withinMs: 10_000, target: 0.99 } },
     })

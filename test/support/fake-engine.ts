@@ -156,6 +156,8 @@ function fakeSource(tasks: readonly TaskFacts[]): Source {
     onTask: (listener) => {
       for (const task of tasks) listener(task)
     },
+    schedules: () => [],
+    onSchedule: () => {},
     slots: () => [],
     connected: () => true,
     ready: () => true,

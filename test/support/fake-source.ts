@@ -2,6 +2,7 @@ import {
   type Attempt,
   type Dispatch,
   type QueueSnapshot,
+  type ScheduleFacts,
   type SlotUse,
   type Source,
   type TaskFacts,
@@ -22,11 +23,13 @@ export class FakeSource implements Source {
   isConnected = true
   isReady = true
   slotUse: SlotUse[] = []
+  readonly scheduled: ScheduleFacts[] = []
   /** undefined: the store does not answer. */
   snapshot: QueueSnapshot | undefined = { at: 1_700_000_100_000, tasks: [], workers: 0 }
   /** What each read was willing to wait. */
   readonly waits: number[] = []
   readonly #tasks: TaskFacts[] = []
+  readonly #scheduleListeners: ((schedule: string) => void)[] = []
   readonly #listeners: ((task: TaskFacts) => void)[] = []
 
   constructor(prefix = "") {
@@ -48,6 +51,17 @@ export class FakeSource implements Source {
   onTask(listener: (task: TaskFacts) => void): void {
     this.#listeners.push(listener)
     for (const task of this.#tasks) listener(task)
+  }
+  schedules() {
+    return this.scheduled
+  }
+  onSchedule(listener: (schedule: string) => void): void {
+    this.#scheduleListeners.push(listener)
+    for (const { name } of this.scheduled) listener(name)
+  }
+  schedule(name: string, nextAt?: number): void {
+    this.scheduled.push({ name, ...(nextAt === undefined ? {} : { nextAt }) })
+    for (const listener of this.#scheduleListeners) listener(name)
   }
   slots() {
     return this.slotUse

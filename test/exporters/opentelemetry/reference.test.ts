@@ -38,6 +38,10 @@ function everything(): Map<string, ReadableSpan[]> {
   decided("throttle", { throttled: 1 })
   decided("debounce", { stored: 1, replaced: 1 })
 
+  const firing = { ...engine.begin(1), schedule: "hourly" }
+  engine.observer.dispatching?.(firing)
+  engine.tell({ kind: "dispatched", dispatch: firing, stored: 1, duplicates: 0, payloadBytes: [2] })
+
   const first = engine.claim(failing)
   engine.run(first, () => engine.tell({ kind: "progress", attempt: first, progress: 50 }))
   engine.failed(failing, first, error, 1000)
