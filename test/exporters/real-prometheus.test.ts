@@ -18,6 +18,7 @@ function eventful(): Prometheus {
     runbook: "https://example.com",
     objectives: { success: 0.9, wait: goal, duration: goal },
   })
+  source.schedule("s", 1_700_000_200_000)
   source.slotUse = [{ task: "t", busy: 1, idle: 0, abandoned: 0 }]
   source.snapshot = {
     at: 0,
@@ -35,6 +36,7 @@ function eventful(): Prometheus {
     { kind: "completed", attempt, durationMs: 12.5, totalMs: 60, resultBytes: 7 },
     { kind: "delivered", task: "t", count: 1, lagMs: 1 },
     { kind: "workflow ended", id: "w", name: "nightly", outcome: "completed", headers: {}, durationMs: 9 },
+    { kind: "schedule fired", schedule: "s", task: "t", id: "j", slot: 1_700_000_100_000, lateMs: 2 },
     {
       kind: "stalled",
       task: "t",

@@ -75,6 +75,10 @@ const withoutOccasion = [
   "taskora.attempts.released",
   "taskora.events.lost",
   "taskora.leases.lost",
+  "taskora.schedule.lateness",
+  "taskora.schedule.missed",
+  "taskora.schedule.next.timestamp",
+  "taskora.schedule.skipped",
   "taskora.worker.shutdowns",
 ]
 
