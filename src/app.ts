@@ -42,6 +42,8 @@ const closeGraceMs = 1900
 
 /** Tasks, their workers and their events, on one store. */
 export class Taskora {
+  /** The schedules of all apps, as they are stored: looks at them, and pauses, changes, triggers or removes them. */
+  readonly schedules: Schedules
   private readonly options: ResolvedAppOptions
   private readonly core: Core
   private readonly observers: Observers
@@ -74,10 +76,7 @@ export class Taskora {
       listeners: {
         lost: (error) => complaints.report(error, "connection"),
         back: () => this.back(),
-        message: (channel, text) => {
-          if (channel === link.schedules.channel) this.scheduling.scheduler.heard(text)
-          else this.worker.heard(channel, text)
-        },
+        message: (channel, text) => this.scheduling.heard(channel, text) || this.worker.heard(channel, text),
       },
     })
     this.core = {
@@ -96,7 +95,7 @@ export class Taskora {
       core: this.core,
       codec,
       middleware: this.middleware,
-      schedules: () => this.scheduling.scheduler.names,
+      schedules: () => this.scheduling.names,
     })
     this.connection = new Connection(this.core)
     const ready = () => this.connection.open()
@@ -134,11 +133,10 @@ export class Taskora {
       codec,
       ready,
       task: (name) => this.tasks.get(name),
-      declared: (schedule) => {
-        this.source.scheduled(schedule)
-        void this.worker.attend()
-      },
+      source: this.source,
+      worker: this.worker,
     })
+    this.schedules = this.scheduling.schedules
     this.observers.source(this.source)
     const { core, hub, backlog, connection, worker, source, canceller, inspector, scheduling } = this
     const host = {
@@ -156,6 +154,8 @@ export class Taskora {
       options: this.options,
     }
     this.tasks = new Registry(host)
+    const parts = { core, hub, backlog, connection, worker, source, canceller, inspector, scheduling }
+    this.tasks = new Registry({ ...parts, options: this.options })
   }
 
   /**
@@ -207,18 +207,12 @@ export class Taskora {
   /**
    * Declares a schedule: from `start()` on, jobs of its task are dispatched at its slots, by whichever of the processes that
    * declare it is first. One that is in the store unchanged keeps its next run. Give the same to every process.
+   * `taskora.schedule("nightly-report", { task: report, cron: "30 2 * * *", timezone: "Europe/Berlin" })`
    * @throws TaskoraError (`INVALID`) where the name is taken or an option is wrong
-   * @example
-   * taskora.schedule("nightly-report", { task: report, cron: "30 2 * * *", timezone: "Europe/Berlin" })
    */
   schedule<In>(name: string, options: ScheduleOptions<In>): void {
     if (this.closing) throw closedError()
-    this.scheduling.declare(name, this.scheduling.resolve(name, options))
-  }
-
-  /** The schedules of all apps, as they are stored: looks at them, and pauses, changes, triggers or removes them. */
-  get schedules(): Schedules {
-    return this.scheduling.schedules
+    this.scheduling.add(name, options)
   }
 
   /** Wraps every handler of this app, in the order of the calls. Before `start()` only. @throws TaskoraError (`INVALID`) */
@@ -283,10 +277,11 @@ export class Taskora {
 
   private async begin(): Promise<void> {
     await this.listen()
-    await this.scheduling.scheduler.register()
+    await this.scheduling.register()
     await this.worker.start()
     this.workflows.start()
     await this.scheduling.scheduler.start()
+    await this.scheduling.start()
     this.observers.transition({ kind: "worker ready", tasks: this.tasks.handled })
     this.hub.app.emit("worker:ready", undefined)
   }
@@ -308,7 +303,7 @@ export class Taskora {
       this.observers.transition({ kind: "worker closing" })
       this.hub.app.emit("worker:closing", undefined)
     }
-    const scheduled = this.scheduling.scheduler.stop()
+    const scheduled = this.scheduling.stop()
     await this.worker.close(timeoutLeft())
     // What ended here is brought to its workflows; what is not, other processes find.
     await this.workflows.close(left(1000))
@@ -333,6 +328,6 @@ export class Taskora {
   private back(): void {
     this.connection.back()
     this.worker.back()
-    this.scheduling.scheduler.back()
+    this.scheduling.back()
   }
 }

@@ -22,13 +22,14 @@ export interface SchedulingHost {
   /** Connects, and registers the app's tasks. */
   readonly ready: () => Promise<void>
   readonly task: (name: string) => Task | undefined
-  readonly declared: (schedule: string) => void
+  readonly source: { scheduled(schedule: string): void }
+  readonly worker: { attend(): Promise<void> }
 }
 
 /** An app's schedules: those that it declares and fires, and its hold on those of all apps. */
 export class Scheduling {
   readonly schedules: Schedules
-  readonly scheduler: Scheduler
+  private readonly scheduler: Scheduler
 
   constructor(
     private readonly core: Core,
@@ -63,7 +64,43 @@ export class Scheduling {
 
   declare(name: string, definition: ScheduleDefinition): void {
     this.scheduler.declare(name, definition)
-    this.host.declared(name)
+    this.host.source.scheduled(name)
+    // Others learn who declares it.
+    void this.host.worker.attend()
+  }
+
+  /** @throws TaskoraError (`INVALID`) where the name is taken or an option is wrong */
+  add(name: string, options: object): void {
+    this.declare(name, this.resolve(name, options))
+  }
+
+  get names(): readonly string[] {
+    return this.scheduler.names
+  }
+
+  /** Writes what was declared into the store. @throws StoreError */
+  register(): Promise<void> {
+    return this.scheduler.register()
+  }
+
+  /** Begins to fire. */
+  start(): Promise<void> {
+    return this.scheduler.start()
+  }
+
+  stop(): Promise<void> {
+    return this.scheduler.stop()
+  }
+
+  back(): void {
+    this.scheduler.back()
+  }
+
+  /** Whether the message was for schedules: that one was written. */
+  heard(channel: string, text: string): boolean {
+    if (channel !== this.core.link.schedules.channel) return false
+    this.scheduler.heard(text)
+    return true
   }
 
   facts(): readonly ScheduleFacts[] {

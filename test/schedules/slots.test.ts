@@ -9,6 +9,7 @@ const base: ScheduleDefinition = {
   onMissed: "skip",
   overlap: true,
   jitterMs: 0,
+  options: "0,0,1",
   data: "",
 }
 const every = slotsOf(base, 0)
