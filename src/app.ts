@@ -1,6 +1,7 @@
 import { type AppOptions, type ResolvedAppOptions, resolveAppOptions } from "./app-options.ts"
 import { Backlog } from "./backlog.ts"
 import { Canceller } from "./canceller.ts"
+import { endApp } from "./closing.ts"
 import { Connection } from "./connection.ts"
 import type { ImplementOptions, TaskContract } from "./contract.ts"
 import { EventHub } from "./events/hub.ts"
@@ -8,7 +9,6 @@ import { Complaints, logFailure } from "./failure-log.ts"
 import { Inspector } from "./manage/inspector.ts"
 import { QueueRead } from "./manage/queue-read.ts"
 import type { Schedules } from "./manage/schedules.ts"
-import { within } from "./model/clock.ts"
 import type { MiddlewareContext } from "./model/context.ts"
 import { type Duration, durationMs } from "./model/duration.ts"
 import { TaskoraError } from "./model/errors.ts"
@@ -36,9 +36,6 @@ import { Workflows } from "./workflow/workflows.ts"
 export function createTaskora(options: AppOptions): Taskora {
   return new Taskora(options)
 }
-
-/** How long after its own timeout `close()` may last at the most, for what must still be told. */
-const closeGraceMs = 1900
 
 /** Tasks, their workers and their events, on one store. */
 export class Taskora {
@@ -91,12 +88,8 @@ export class Taskora {
       nodesLeft: (task) => this.workflows.leftBehind(task),
     }
     this.hub = new EventHub(this.core, codec)
-    this.worker = new Worker({
-      core: this.core,
-      codec,
-      middleware: this.middleware,
-      schedules: () => this.scheduling.names,
-    })
+    const schedules = () => this.scheduling.names
+    this.worker = new Worker({ core: this.core, codec, middleware: this.middleware, schedules })
     this.connection = new Connection(this.core)
     const ready = () => this.connection.open()
     const names = () => this.tasks.names
@@ -123,39 +116,25 @@ export class Taskora {
       producer: (task) => this.producers.of(task),
       cancel: (task, id, reason) => this.canceller.request(task, id, reason),
     })
-    this.source = makeSource(this.core, { worker: this.worker, queue: new QueueRead(this.core, names) })
-    this.source = makeSource(this.core, {
-      worker: this.worker,
-      queue: new QueueRead(this.core, names),
-      schedules: () => this.scheduling.facts(),
-    })
+    const parts = { worker: this.worker, queue: new QueueRead(this.core, names) }
+    this.source = makeSource(this.core, { ...parts, schedules: () => this.scheduling.facts() })
+    const task = (name: string) => this.tasks.get(name)
     this.scheduling = new Scheduling(this.core, {
       codec,
       ready,
-      task: (name) => this.tasks.get(name),
+      task,
       source: this.source,
       worker: this.worker,
     })
     this.schedules = this.scheduling.schedules
     this.observers.source(this.source)
-    const { core, hub, backlog, connection, worker, source, canceller, inspector, scheduling } = this
-    const host = {
-      core,
-      hub,
-      backlog,
-      connection,
-      worker,
-      source,
-      canceller,
-      inspector,
-      workflows: this.workflows,
-      producer: (task: string) => this.producers.of(task),
-      scheduling,
+    const { core, hub, backlog, connection, worker, source, canceller, inspector, workflows, scheduling } =
+      this
+    this.tasks = new Registry({
+      ...{ core, hub, backlog, connection, worker, source, canceller, inspector, workflows, scheduling },
+      producer: (task) => this.producers.of(task),
       options: this.options,
-    }
-    this.tasks = new Registry(host)
-    const parts = { core, hub, backlog, connection, worker, source, canceller, inspector, scheduling }
-    this.tasks = new Registry({ ...parts, options: this.options })
+    })
   }
 
   /**
@@ -266,7 +245,9 @@ export class Taskora {
     checkNames(options, ["timeout"], "close")
     const timeoutMs = durationMs(options.timeout ?? 30_000, "close: timeout")
     this.tasks.close()
-    this.closing ??= this.end(timeoutMs)
+    const { core, hub, scheduling, worker, workflows, backlog, connection, starting: began } = this
+    const parts = { core, hub, scheduling, worker, workflows, backlog, connection, began }
+    this.closing ??= endApp(parts, timeoutMs)
     return this.closing
   }
 
@@ -280,49 +261,9 @@ export class Taskora {
     await this.scheduling.register()
     await this.worker.start()
     this.workflows.start()
-    await this.scheduling.scheduler.start()
     await this.scheduling.start()
     this.observers.transition({ kind: "worker ready", tasks: this.tasks.handled })
     this.hub.app.emit("worker:ready", undefined)
-  }
-
-  private async end(timeoutMs: number): Promise<void> {
-    const { clock } = this.core.link
-    const deadline = clock.monotonic() + timeoutMs + closeGraceMs
-    const left = (most: number) => Math.max(1, Math.min(most, deadline - clock.monotonic()))
-    const bounded = (promise: Promise<void>, most: number) =>
-      within(clock, promise, { ms: left(most), late: () => undefined })
-    const timeoutLeft = () => Math.max(0, deadline - closeGraceMs - clock.monotonic())
-    const began = this.starting
-    if (began) {
-      // Whoever called start() hears of its failure.
-      await bounded(
-        began.catch(() => undefined),
-        timeoutMs + 1000,
-      )
-      this.observers.transition({ kind: "worker closing" })
-      this.hub.app.emit("worker:closing", undefined)
-    }
-    const scheduled = this.scheduling.stop()
-    await this.worker.close(timeoutLeft())
-    // What ended here is brought to its workflows; what is not, other processes find.
-    await this.workflows.close(left(1000))
-    await bounded(scheduled, 500)
-    // Handlers may dispatch to their end.
-    await bounded(this.backlog.emptied(), timeoutLeft() + 500)
-    this.connection.stop()
-    await bounded(this.told(), 500)
-    this.hub.stop()
-    if (began) this.observers.transition({ kind: "worker closed" })
-    await bounded(this.observers.close(), 1000)
-    await bounded(this.core.link.close(), 500)
-  }
-
-  /** Every event of our own is delivered. */
-  private async told(): Promise<void> {
-    await Promise.all(
-      [...this.worker.slots].map((slots) => this.hub.reader.reached(slots.definition.name, slots.lastSeq)),
-    )
   }
 
   private back(): void {

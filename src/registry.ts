@@ -101,28 +101,12 @@ export class Registry {
     if (this.tasks.has(name))
       throw invalid(`task "${name}" is declared already; keep what taskora.task() returned`)
     if (this.closed) throw closedError()
-    const {
-      core,
-      hub,
-      backlog,
-      connection,
-      source,
-      canceller,
-      inspector,
-      workflows,
-      options: app,
-    } = this.host
-    const { core, hub, backlog, connection, worker, source, canceller, inspector, scheduling } = this.host
+    const { hub, connection, source, scheduling } = this.host
     const definition = this.resolve(name, options)
     const scheduled = scheduling.inTask(definition)
     connection.declare(name, definition.info)
-    const producer = this.host.producer(name)
-    const { codec, validateOnDispatch } = app
-    const host = { core, hub, backlog, canceller, inspector, producer, codec, validateOnDispatch, workflows }
-    const ready = () => connection.ready(hub.reader.joinUnderWay(name))
-    const producer = new Producer(name, { core, backlog, ready, seat: () => worker.seat(name) })
     const { codec, validateOnDispatch } = this.host.options
-    const host = { core, hub, backlog, canceller, inspector, producer, codec, validateOnDispatch }
+    const host = { ...this.host, producer: this.host.producer(name), codec, validateOnDispatch }
     const task = new Task(definition, host, hub.declare(name))
     this.tasks.set(name, task)
     source.declared(definition)

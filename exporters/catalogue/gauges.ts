@@ -48,6 +48,7 @@ export const gauges = {
   ),
   workflowsActive: clusterWide(
     gauge("taskora.workflow.active", "{workflow}", [], "Workflows in the cluster that have not ended."),
+  ),
   scheduleNext: gauge(
     "taskora.schedule.next.timestamp",
     "s",

@@ -121,8 +121,8 @@ async function handle(task: FaultTask, work: Work, ctx: Context): Promise<unknow
 const tasks = Object.fromEntries(
   taskNames.map((name) => {
     if (config.role !== "worker") return [name, app.task<Work, unknown>(name)]
-    const handler = (work: Work, ctx: Context) => handle(name, work, ctx)
-    return [name, app.task<Work, unknown>(name, { ...optionsOf(name, config.leaseMs), handler })]
+    const handler = (work: unknown, ctx: Context) => handle(name, work as Work, ctx)
+    return [name, app.task(name, { ...optionsOf(name, config.leaseMs), handler })]
   }),
 ) as unknown as Readonly<Record<FaultTask, Task<Work, unknown>>>
 
