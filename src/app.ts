@@ -6,9 +6,12 @@ import { Connection } from "./connection.ts"
 import type { ImplementOptions, TaskContract } from "./contract.ts"
 import { EventHub } from "./events/hub.ts"
 import { Complaints, logFailure } from "./failure-log.ts"
-import { Inspector } from "./manage/inspector.ts"
+import type { CleanOptions } from "./manage/cleaner.ts"
+import type { DeadLetters } from "./manage/dead-letters.ts"
+import type { Inspector } from "./manage/inspector.ts"
 import { QueueRead } from "./manage/queue-read.ts"
 import type { Schedules } from "./manage/schedules.ts"
+import { Management } from "./management.ts"
 import type { MiddlewareContext } from "./model/context.ts"
 import { type Duration, durationMs } from "./model/duration.ts"
 import { TaskoraError } from "./model/errors.ts"
@@ -47,11 +50,12 @@ export class Taskora {
   private readonly hub: EventHub
   private readonly worker: Worker
   private readonly connection: Connection
-  private readonly inspector: Inspector
-  private readonly canceller: Canceller
+  private readonly management: Management
   private readonly workflows: Workflows
   private readonly producers: Producers
   private readonly scheduling: Scheduling
+  /** Jobs that failed for good: lists them, gives them another life, or forgets them. */
+  readonly deadLetters: DeadLetters
   private readonly backlog = new Backlog()
   private readonly tasks: Registry
   private readonly middleware: Middleware<MiddlewareContext>[] = []
@@ -93,14 +97,8 @@ export class Taskora {
     this.connection = new Connection(this.core)
     const ready = () => this.connection.open()
     const names = () => this.tasks.names
-    this.inspector = new Inspector(this.core, {
-      codec,
-      ready,
-      tasks: names,
-      versions: (task) => this.tasks.get(task)?.definition.checks?.versions ?? { version: 1, since: 1 },
-    })
-    const keepFailed = (task: string) => this.tasks.get(task)?.definition.retention.failed.maxItems ?? 0
-    this.canceller = new Canceller(this.core, { ready, keepFailed })
+    this.management = new Management(this.core, { codec, ready, registry: () => this.tasks })
+    this.deadLetters = this.management.deadLetters
     this.producers = new Producers({
       core: this.core,
       backlog: this.backlog,
@@ -114,7 +112,7 @@ export class Taskora {
       ready,
       validateOnDispatch: this.options.validateOnDispatch,
       producer: (task) => this.producers.of(task),
-      cancel: (task, id, reason) => this.canceller.request(task, id, reason),
+      cancel: (task, id, reason) => this.management.canceller.request(task, id, reason),
     })
     const parts = { worker: this.worker, queue: new QueueRead(this.core, names) }
     this.source = makeSource(this.core, { ...parts, schedules: () => this.scheduling.facts() })
@@ -128,8 +126,8 @@ export class Taskora {
     })
     this.schedules = this.scheduling.schedules
     this.observers.source(this.source)
-    const { core, hub, backlog, connection, worker, source, canceller, inspector, workflows, scheduling } =
-      this
+    const { core, hub, backlog, connection, worker, source, workflows, scheduling } = this
+    const { canceller, inspector } = this.management
     this.tasks = new Registry({
       ...{ core, hub, backlog, connection, worker, source, canceller, inspector, workflows, scheduling },
       producer: (task) => this.producers.of(task),
@@ -253,7 +251,15 @@ export class Taskora {
 
   /** Looks at queues, jobs and workers without changing them. */
   inspect(): Inspector {
-    return this.inspector
+    return this.management.inspector
+  }
+
+  /**
+   * Forgets jobs that ended, in batches; returns how many.
+   * @throws TaskoraError (`INVALID`) for options that are wrong, such as a state in which jobs have not ended
+   */
+  clean(options: CleanOptions): Promise<number> {
+    return this.management.cleaner.clean(options)
   }
 
   private async begin(): Promise<void> {

@@ -17,6 +17,18 @@ export type { AppOptions } from "./app-options.ts"
 export { defineTask, type ImplementOptions, staticContract, type TaskContract } from "./contract.ts"
 export type { DispatchOptions } from "./dispatch-options.ts"
 export type { CancelAnswer, JobHandle } from "./handle.ts"
+export type { CleanOptions } from "./manage/cleaner.ts"
+export type {
+  DeadLetterFilter,
+  DeadLetterListOptions,
+  DeadLetterPage,
+  DeadLetters,
+  DiscardAnswer,
+  Retried,
+  RetryAnswer,
+} from "./manage/dead-letters.ts"
+export type { ErrorFilter, ErrorKey } from "./manage/errors-alike.ts"
+export type { ErrorGroup } from "./manage/groups.ts"
 export type { Inspector, JobPage, ListOptions, TaskStats, WorkerInfo } from "./manage/inspector.ts"
 export type { JobInfo, JobLogLine, TimelineEntry } from "./manage/job-info.ts"
 export type { MigrationState } from "./manage/migrations.ts"

@@ -31,6 +31,12 @@ export const counters = {
   jobsCompleted: counter("taskora.jobs.completed", "{job}", [of.task], "Jobs whose result was stored."),
   jobsFailed: counter("taskora.jobs.failed", "{job}", [of.task, of.cause], "Jobs that failed for good."),
   jobsRetried: counter("taskora.jobs.retried", "{job}", [of.task], "Retries that were scheduled."),
+  jobsRevived: counter(
+    "taskora.jobs.revived",
+    "{job}",
+    [of.task],
+    "Failed jobs that were retried by hand: each begins another life, and ends once more.",
+  ),
   jobsStalled: counter(
     "taskora.jobs.stalled",
     "{job}",

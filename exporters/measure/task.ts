@@ -29,6 +29,7 @@ export class TaskMeasures {
   readonly completed: Counter
   readonly failed
   readonly retried: Counter
+  readonly revived: Counter
   readonly stalled
   readonly cancelled
   readonly progress: Counter
@@ -66,6 +67,7 @@ export class TaskMeasures {
     this.completed = f.jobsCompleted.child(label)
     this.failed = each(cause.values, (v) => f.jobsFailed.child(label, v))
     this.retried = f.jobsRetried.child(label)
+    this.revived = f.jobsRevived.child(label)
     this.stalled = each(action.values, (v) => f.jobsStalled.child(label, v))
     this.cancelled = each(state.values, (v) => f.jobsCancelled.child(label, v))
     this.progress = f.progressReports.child(label)

@@ -8,7 +8,8 @@ type Rules = { readonly [K in Transition["kind"]]: (transition: Of<K>) => void }
 
 /**
  * What each transition measures. At rest, per task, over all processes:
- * started = completed + attempts.failed + cancelled{active} + stalled{recovered} + released + active.
+ * started = completed + attempts.failed + cancelled{active} + stalled{recovered} + released + active;
+ * dispatched + revived = completed + failed + cancelled + waiting + delayed + active.
  */
 export function transitionRules(tasks: Tasks, process: ProcessMeasures, clock: Source["clock"]): Rules {
   return {
@@ -72,6 +73,9 @@ export function transitionRules(tasks: Tasks, process: ProcessMeasures, clock: S
       const task = tasks.get(name)
       task.cancelled[state].add()
       ended(task, "cancelled", totalMs, attempts)
+    },
+    revived({ task, jobs }) {
+      tasks.get(task).revived.add(jobs.length)
     },
     stalled({ task: name, action, recoveryMs, totalMs, attempt }) {
       const task = tasks.get(name)

@@ -16,7 +16,7 @@ export const systemName = "taskora"
 export const attributeMeanings = {
   "messaging.system.name": "always `taskora`",
   "messaging.operation.name":
-    "`send`, `create`, `process`, `recover` or `cancel`; of a workflow `dispatch` or `end`",
+    "`send`, `create`, `process`, `recover`, `cancel` or `retry`; of a workflow `dispatch` or `end`",
   "messaging.operation.type":
     "`send`, `create`, `process` or `settle`, where the conventions have a word for it",
   "messaging.destination.name": "the task",
@@ -24,7 +24,8 @@ export const attributeMeanings = {
   "messaging.taskora.workflow": "id of the workflow",
   "messaging.taskora.duration_ms": "from the workflow's dispatch to its end, ms",
   "messaging.client.id": "the app instance",
-  "messaging.batch.message_count": "jobs of one `dispatchMany` or of a workflow",
+  "messaging.batch.message_count":
+    "jobs of one `dispatchMany`, of a workflow, or of one batch that was retried by hand",
   "messaging.message.body.size": "the payload, bytes",
   "server.address": "host of the store",
   "server.port": "port of the store",

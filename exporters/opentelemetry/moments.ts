@@ -8,6 +8,8 @@ import type { Tracing } from "./tracing.ts"
 type Kind<K extends Transition["kind"]> = Extract<Transition, { kind: K }>
 
 const longestReason = 1024
+/** The SDK keeps no more links than this on a span. */
+const mostLinks = 128
 
 /** Spans of what happens to a job outside of its runs, and to the worker itself. */
 export class MomentSpans {
@@ -82,6 +84,21 @@ export class MomentSpans {
       ?.startSpan(`end ${name}`, { kind: SpanKind.INTERNAL, attributes }, parent)
     if (outcome === "failed" && span) markFailed(span, "WorkflowFailedError")
     span?.end()
+  }
+
+  /** In the trace of whoever called `retry()` or `retryAll()`, linked to the jobs' dispatches and last runs. */
+  revived({ task, jobs }: Kind<"revived">) {
+    const tracer = this.#tracing.tracer()
+    if (!tracer) return
+    const attributes = this.#tracing.about(
+      task,
+      "retry",
+      undefined,
+      jobs.length === 1 ? jobs[0]?.id : undefined,
+    )
+    if (jobs.length > 1) attributes["messaging.batch.message_count"] = jobs.length
+    const links = jobs.flatMap(linksTo).slice(0, mostLinks)
+    tracer.startSpan(`retry ${task}`, { kind: SpanKind.CLIENT, attributes, links }, context.active()).end()
   }
 
   ready({ tasks }: Kind<"worker ready">) {

@@ -98,6 +98,8 @@ function tell(transition: Transition, sends: SendSpans, runs: RunSpans, moments:
     case "removed":
     case "cancel requested":
       return moments.cancelled(transition)
+    case "revived":
+      return moments.revived(transition)
     case "stalled":
       return moments.recovered(transition)
     case "workflow started":

@@ -145,6 +145,14 @@ export const spans = {
     ],
     events: [],
   },
+  retry: {
+    name: "retry <task>",
+    kind: "CLIENT",
+    when: "`deadLetters.retry()`, `retryAll()`: each batch of failed jobs that were given another life",
+    place: "child of the caller's active span; linked to the dispatches and the last runs, at most 128 links",
+    attributes: [...ofJobs, "messaging.batch.message_count"],
+    events: [],
+  },
   workerStart: {
     name: "worker start",
     kind: "INTERNAL",

@@ -42,7 +42,7 @@ export class Tracing {
   }
 
   /** What every span of an operation on a job says. One literal: samplers see it all, and it is made once. */
-  about(task: string, operation: string, type: "settle" | undefined, id: string): SpanAttributes {
+  about(task: string, operation: string, type: "settle" | undefined, id: string | undefined): SpanAttributes {
     const server = this.server()
     return {
       "messaging.system.name": systemName,

@@ -7,6 +7,7 @@
 --   a id, attempt, created, eligible (empty: when created)      c id, attempt and claim time, duration, result (=text, ~ where too long)
 --   p id, value      f id, attempt, claim time, next attempt, message      s id, count, action      x id, reason
 --   w id, how a workflow ended (c f x), name, duration, result, message or reason
+--   v id: lives again after it failed; no event for listeners, but what came before it belongs to another life
 local entry_bytes = 16384
 
 -- `stream`: its key.

@@ -2,6 +2,9 @@
 -- Failed jobs stand in a sorted set instead of a list, because they can be taken out of its middle: retried or discarded.
 -- The members are the same entries, "id \t finished \t flags"; the score is the seq of the failure, so they stand in the
 -- order in which they failed, the oldest first.
+local function failures_entry(id, r)
+  return id .. "\t" .. r.finished .. "\t" .. r.flags
+end
 
 -- Adds failed jobs, given as score, entry, score, entry ..., and drops the oldest ones beyond `most`.
 local function failures_keep(bin, base, set, scored, most)

@@ -1,7 +1,7 @@
 -- Ended jobs. Each terminal state has a list of "id \t finished \t flags" in finish order, newest left, so that trimming
 -- needs no record (failed jobs stand in a set: see `failures`). Flags say which keys the job has besides its record: b data,
 -- p progress, l logs, r a long result; d says that its record was damaged, so it may have any of them; k, that it has terms; n,
--- that it is a node of a workflow.
+-- that it is a node of a workflow; v, that it lives again after it failed.
 local result_grace_ms = 60000
 local trim_batch = 500
 

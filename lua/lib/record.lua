@@ -4,7 +4,7 @@
 -- hot: state, token, attempt, claimed, finished, max, flags, run. It changes with every claim and settlement, and stands
 -- first so that those can rewrite it without reading the rest. outcome: result or error, JSON. cold: created, eligible,
 -- priority, order, fails, stalls, life, releases, nonce. history: "attempt:claimed:ended:how:run" of earlier runs, between
--- ";". headers: what observers stored, JSON. Empty fields mean 0 or none; no part holds a raw control character. finished
+-- ";"; how: f failed, s stalled, b handed back, d the last of a life that failed. headers: what observers stored, JSON. Empty fields mean 0 or none; no part holds a raw control character. finished
 -- is written as the ms after claimed (after created where the job never ran), and not below 0 should the clock go back.
 -- Data of more than 1 KiB lies in data:<id> (flag b) and is only read to be handed out; "\1" stands in its place here.
 -- cold ends with the job's terms (see `terms`), ";" before them, where it has any; such a job carries flag k.

@@ -1,5 +1,5 @@
 import { type Deferred, deferred } from "../model/deferred.ts"
-import { CancelledError, JobFailedError, JobGoneError, TaskoraError } from "../model/errors.ts"
+import { TaskoraError } from "../model/errors.ts"
 import { type TaskEventName, type TaskEvents, taskEventNames } from "../model/events.ts"
 import type { Codec } from "../rules/serializer.ts"
 import type { Core } from "../store/core.ts"
@@ -9,6 +9,7 @@ import { scripts } from "../store/scripts.ts"
 import { decodeEntry, entryTime, type StreamEvent, unfold } from "../store/stream.ts"
 import type { Delivery } from "./delivery.ts"
 import { Emitter } from "./emitter.ts"
+import { cancelled, failed, gone, storedError } from "./endings.ts"
 import type { EventHub, Follower } from "./hub.ts"
 import { persist } from "./persist.ts"
 
@@ -32,6 +33,8 @@ export class JobFollower implements Follower {
   private unsure = false
   private readonly early: Delivery[] = []
   private heard = 0
+  /** What ended the job up to this transition was an earlier life's end. */
+  private alive = 0
   private over = false
   private outcome: Deferred<unknown> | undefined
 
@@ -75,7 +78,7 @@ export class JobFollower implements Follower {
     if (delivery.meta.seq <= this.heard || this.over) return
     this.heard = delivery.meta.seq
     this.emitter.emit(delivery.name, delivery.payload as never, delivery.meta)
-    this.conclude(delivery)
+    if (delivery.meta.seq > this.alive) this.conclude(delivery)
   }
 
   missed(event: StreamEvent, error: Error): void {
@@ -132,10 +135,11 @@ export class JobFollower implements Follower {
     if (this.over) return
     if (this.emitter.hasAny()) await this.reread(since)
     if (this.outcome && !this.over) {
-      const reply = await this.fetch("r")
+      const reply = await this.fetch("rs")
       const record = decodeRecord(reply.record)
       if (record) this.settleFrom(record, reply)
-      else {
+      if (record && !this.over) this.alive = reply.seq
+      if (!record) {
         await this.reread(since)
         if (!this.over && !this.early.some(endsJob)) throw gone(this.job)
       }
@@ -167,6 +171,9 @@ export class JobFollower implements Follower {
   private async reread(since: number): Promise<void> {
     const { core, hub } = this.around
     const keys = core.link.keys(this.job.task)
+    // The end that counts is the last one: a job may have failed, and live again.
+    let end: Delivery | undefined
+    this.alive = Number.POSITIVE_INFINITY
     for (let from = `${since}-0`; ; ) {
       const page = await persist(core.link, () =>
         core.link.run(scripts.entries, keys, { from, limit: pageSize }),
@@ -176,16 +183,24 @@ export class JobFollower implements Follower {
         if (!entry) continue
         for (const event of unfold(entry, entryTime(page[i]!))) {
           if (event.id !== this.id) continue
+          if (event.name === "revived") {
+            end = undefined
+            continue
+          }
           try {
-            this.hearPast(await hub.decode(this.job.task, event))
+            const delivery = await hub.decode(this.job.task, event)
+            this.hearPast(delivery)
+            if (endsJob(delivery)) end = delivery
           } catch (error) {
             this.missed(event, error as Error)
           }
         }
       }
-      if (page.length < pageSize * 2) return
+      if (page.length < pageSize * 2) break
       from = `(${page.at(-2)}`
     }
+    this.alive = 0
+    if (end && !this.over) this.conclude(end)
   }
 
   private hearPast(delivery: Delivery): void {
@@ -206,7 +221,7 @@ export class JobFollower implements Follower {
       const { error } = payload as TaskEvents["failed"]
       const outcome = this.outcome
       this.fetch("").then(
-        ({ record }) => outcome.reject(failed(this.job, error, decodeRecord(record)?.outcome)),
+        ({ record }) => outcome.reject(failed(this.job, error, storedError(record, delivery))),
         () => outcome.reject(failed(this.job, error, undefined)),
       )
     }
@@ -250,34 +265,4 @@ function endsJob({ name, payload }: Delivery): boolean {
 
 function mayEndJob({ name, fields }: StreamEvent): boolean {
   return name === "completed" || name === "cancelled" || (name === "failed" && !fields.willRetry)
-}
-
-function gone({ task, id }: FollowedJob): JobGoneError {
-  return new JobGoneError(
-    `job ${id} of task "${task}" is unknown, or its record was trimmed; raise retention, or ask for results before the job ends`,
-  )
-}
-
-function cancelled({ task, id }: FollowedJob, reason: string | undefined): CancelledError {
-  return new CancelledError(
-    `job ${id} of task "${task}" was cancelled${reason === undefined ? "" : `: ${reason}`}`,
-    reason,
-  )
-}
-
-/** `stored`: the error as the job's record has it, JSON. */
-function failed(
-  { task, id }: FollowedJob,
-  message: string | undefined,
-  stored: string | undefined,
-): JobFailedError {
-  const cause = new Error(message ?? "unknown error")
-  if (stored) {
-    try {
-      Object.assign(cause, JSON.parse(stored) as object)
-    } catch {
-      // A damaged error text leaves the message from the event.
-    }
-  }
-  return new JobFailedError(`job ${id} of task "${task}" failed: ${cause.message}`, { cause })
 }

@@ -14,7 +14,7 @@ import type { Core } from "../store/core.ts"
 import { closedError } from "../store/failure.ts"
 import { workflowsTask } from "../store/keys.ts"
 import { scripts } from "../store/scripts.ts"
-import type { StreamEvent } from "../store/stream.ts"
+import type { Rebirth, StreamEvent } from "../store/stream.ts"
 import { type Delivery, delivery } from "./delivery.ts"
 import { Emitter } from "./emitter.ts"
 import { persist } from "./persist.ts"
@@ -106,10 +106,11 @@ export class EventHub {
       for (const set of followers.values()) for (const follower of [...set]) follower.closed()
   }
 
-  async deliver(task: string, events: Iterable<StreamEvent>): Promise<number> {
+  async deliver(task: string, events: Iterable<StreamEvent | Rebirth>): Promise<number> {
     const channel = this.channel(task)
     let count = 0
     for (const event of events) {
+      if (event.name === "revived") continue
       const followers = channel.followers.get(event.id)
       const listened = channel.emitter.has(event.name) || this.app.has(appName(task, event.name))
       if (!listened && !followers) continue

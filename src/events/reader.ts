@@ -6,7 +6,15 @@ import type { StreamEnd } from "../store/replies.ts"
 import { scripts } from "../store/scripts.ts"
 import { isRefused, SickKeys } from "../store/sick-keys.ts"
 import type { StreamChunk } from "../store/store.ts"
-import { compareIds, decodeEntry, entryTime, lastSeq, type StreamEvent, unfold } from "../store/stream.ts"
+import {
+  compareIds,
+  decodeEntry,
+  entryTime,
+  lastSeq,
+  type Rebirth,
+  type StreamEvent,
+  unfold,
+} from "../store/stream.ts"
 
 /** Where a reader is in one task's stream. */
 interface Position {
@@ -19,7 +27,7 @@ interface Position {
 
 export interface ReaderListener {
   /** Hands events on, in order. Resolves when the cursor may move; never rejects. */
-  deliver(task: string, events: Iterable<StreamEvent>): Promise<number>
+  deliver(task: string, events: Iterable<StreamEvent | Rebirth>): Promise<number>
   /** Some of the task's events will never be delivered: whoever waits for one must look for itself. */
   lost(task: string): void
   /** Whether anybody still wants the task's events. */

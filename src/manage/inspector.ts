@@ -7,6 +7,7 @@ import type { Core } from "../store/core.ts"
 import { storeFailure } from "../store/failure.ts"
 import { scripts } from "../store/scripts.ts"
 import { decodeEntry, entryTime, unfold } from "../store/stream.ts"
+import { type ErrorGroup, groupFailures } from "./groups.ts"
 import { type JobInfo, jobInfo } from "./job-info.ts"
 import { type MigrationState, migrationsOf } from "./migrations.ts"
 import { countTask } from "./queue-read.ts"
@@ -121,6 +122,19 @@ export class Inspector {
     const versions = this.host.versions(this.known(task))
     await this.host.ready()
     return ask(() => migrationsOf(this.core.link, task, versions))
+  }
+
+  /**
+   * Failed jobs that failed alike, the largest group first: by task, class of the error, and message without numbers, ids
+   * and quoted texts. Reads all failed jobs that are kept, a page at a time.
+   */
+  async groups(options: { readonly task?: string } = {}): Promise<ErrorGroup[]> {
+    checkNames(options, ["task"], "groups")
+    await this.host.ready()
+    const groups: ErrorGroup[] = []
+    for (const task of options.task === undefined ? this.host.tasks() : [this.known(options.task)])
+      groups.push(...(await groupFailures(this.core, task)))
+    return groups.sort((a, b) => b.count - a.count || b.lastSeen - a.lastSeen)
   }
 
   /** All tasks that were ever declared under this prefix, with their info. */

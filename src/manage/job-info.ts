@@ -2,7 +2,7 @@ import type { Progress } from "../model/events.ts"
 import type { LogLevel } from "../model/observer.ts"
 import type { JobState } from "../model/states.ts"
 import type { Codec } from "../rules/serializer.ts"
-import { decodeRecord, type JobRecord, publicState } from "../store/record.ts"
+import { decodeRecord, type JobRecord, livesAgain, publicState } from "../store/record.ts"
 import type { FetchReply } from "../store/replies.ts"
 
 /** All that is known of a job. Times are server times, ms since the epoch. */
@@ -90,15 +90,19 @@ function outcome(record: JobRecord, reply: FetchReply, codec: Codec, of: string)
 }
 
 function timeline(record: JobRecord): TimelineEntry[] {
-  const delayed = record.lifeStart > record.created
+  const delayed = record.lifeStart > record.created && !livesAgain(record)
   const entries: TimelineEntry[] = [
     { state: delayed ? "delayed" : "waiting", at: record.created, attempt: 0 },
   ]
-  for (const { attempt, claimed, ended, how } of record.history) {
+  const died = record.history.findLastIndex(({ how }) => how === "died")
+  for (const [i, { attempt, claimed, ended, how }] of record.history.entries()) {
     entries.push({ state: "active", at: claimed, attempt })
-    entries.push({ state: how === "failed" ? "retrying" : "waiting", at: ended, attempt })
+    entries.push({ state: afterRun[how], at: ended, attempt })
+    // When the lives before the last one began is not kept.
+    if (i === died) entries.push({ state: "waiting", at: record.lifeStart, attempt: 0 })
   }
-  const last = record.history.at(-1)
+  const past = record.history.at(-1)
+  const last = past?.how === "died" ? undefined : past
   if (record.claimed > 0 && (last === undefined || record.claimed > last.claimed || record.finished > 0)) {
     const own = last?.claimed !== record.claimed || last.attempt !== record.attempt
     if (own) entries.push({ state: "active", at: record.claimed, attempt: record.attempt })
@@ -106,6 +110,8 @@ function timeline(record: JobRecord): TimelineEntry[] {
   if (record.finished > 0) entries.push({ state: record.state, at: record.finished, attempt: record.attempt })
   return entries
 }
+
+const afterRun = { failed: "retrying", stalled: "waiting", released: "waiting", died: "failed" } as const
 
 function traceIds(record: JobRecord): JobInfo["trace"] {
   const runs = [...record.history.map(({ run }) => run), record.state === "delayed" ? "" : record.run]

@@ -197,6 +197,17 @@ export type Transition =
       readonly headers: JobHeaders
       readonly previousRun?: string
     }
+  /** Failed jobs were given another life by this process: `deadLetters.retry()` and `retryAll()`, in batches. */
+  | {
+      readonly kind: "revived"
+      readonly task: string
+      readonly jobs: readonly {
+        readonly id: string
+        readonly headers: JobHeaders
+        /** `traceparent` of the last run of the life that failed, where it is known. */
+        readonly previousRun?: string
+      }[]
+    }
   /** Recovery found a lease that had run out. `failed`: the job failed for good (attempts.failed{StalledError}, jobs.failed{stalled} too). */
   | {
       readonly kind: "stalled"

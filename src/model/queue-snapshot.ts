@@ -39,5 +39,6 @@ export const transitionNames = [
   "cancelled_active",
   "released",
   "promoted",
+  "revived",
 ] as const
 export type TransitionName = (typeof transitionNames)[number]

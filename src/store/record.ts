@@ -22,7 +22,7 @@ export interface JobRecord {
   readonly releases: number
   /** On which the job may run; undefined for most. */
   readonly terms: JobTerms | undefined
-  /** Letters: b data kept apart, p progress, l logs, r result kept apart, d damaged, k has terms. */
+  /** Letters: b data kept apart, p progress, l logs, r result kept apart, d damaged, k has terms, v lives again. */
   readonly flags: string
   /** `traceparent` of the last run, where it is known. */
   readonly run: string
@@ -48,12 +48,12 @@ export interface JobTerms {
   readonly dedupeKey: string
 }
 
-/** A run that did not end the job. */
+/** A run that did not end the job, or that ended an earlier life of it. */
 export interface PastRun {
   readonly attempt: number
   readonly claimed: number
   readonly ended: number
-  readonly how: "failed" | "stalled" | "released"
+  readonly how: "failed" | "stalled" | "released" | "died"
   readonly run: string
 }
 
@@ -62,7 +62,7 @@ export function hasDataApart(text: string): boolean {
   return /^\w*(?:,\d*){5},[a-z]*b/.test(text)
 }
 
-const endings = { f: "failed", s: "stalled", b: "released" } as const
+const endings = { f: "failed", s: "stalled", b: "released", d: "died" } as const
 
 /** Decodes a record; undefined when it is damaged. */
 export function decodeRecord(text: string): JobRecord | undefined {
@@ -137,4 +137,9 @@ function decodePast(entry: string): PastRun {
 export function publicState(record: JobRecord, now: number): JobState {
   if (record.state === "delayed" && record.eligible <= now) return "waiting"
   return record.state === "delayed" && record.fails > 0 ? "retrying" : record.state
+}
+
+/** Whether somebody gave the job another life after it had failed. */
+export function livesAgain({ flags }: JobRecord): boolean {
+  return flags.includes("v")
 }

@@ -230,12 +230,14 @@ export interface FetchReply {
   readonly record: string
   readonly result: string
   readonly progress: string
+  /** The last transition that the record may tell of; 0 where it was not asked for. */
+  readonly seq: number
   readonly logs: readonly string[]
 }
 
 export function decodeFetch(reply: Reply): FetchReply {
-  const [at, record, result, progress, ...logs] = reply as [number, string, string, string, ...string[]]
-  return { at, record, result, progress, logs }
+  const [at, record, result, progress, seq, ...logs] = reply as [number, ...string[]]
+  return { at, record: record!, result: result!, progress: progress!, seq: Number(seq), logs }
 }
 
 /** Where a stream ends. */

@@ -1,4 +1,5 @@
 import { taskKeyNames, workflowKeyNames } from "./keys.ts"
+import { decodeClean, decodeDiscard, decodeFailures, decodeRevive } from "./letter-replies.ts"
 import {
   decodeCancel,
   decodeCount,
@@ -98,6 +99,28 @@ export const scripts = {
       "version",
     ],
     reply: decodeUpkeep,
+  }),
+  revive: script("revive", {
+    keys: ["stats", "waiting", "priority", "wake", "failed", "events"],
+    args: ["base", "lane", "n", "instance", "maxlen"],
+    rest: "id, time of failure of each job",
+    reply: decodeRevive,
+  }),
+  discard: script("discard", {
+    keys: ["stats", "failed"],
+    args: ["base", "lane", "n"],
+    rest: "id, time of failure of each job",
+    reply: decodeDiscard,
+  }),
+  clean: script("clean", {
+    keys: ["stats", "completed", "failed", "cancelled"],
+    args: ["base", "lane", "n", "state", "age", "limit"],
+    reply: decodeClean,
+  }),
+  failures: script("failures", {
+    keys: ["failed"],
+    args: ["base", "way", "after", "limit"],
+    reply: decodeFailures,
   }),
   count: script("count", {
     keys: ["stats", "waiting", "priority", "delayed", "active", "completed", "failed", "cancelled"],

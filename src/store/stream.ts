@@ -19,6 +19,11 @@ export interface StreamEvent {
   readonly fields: StreamFields
 }
 
+/** A failed job was given another life. No event for listeners: it parts what is told of the two lives. */
+export interface Rebirth extends Omit<StreamEvent, "name"> {
+  readonly name: "revived"
+}
+
 export interface StreamFields {
   readonly attempt?: number
   readonly nextAttempt?: number
@@ -58,7 +63,7 @@ export function entryTime(id: string): number {
 }
 
 /** Unfolds an entry's lines into events, in order. */
-export function* unfold(entry: Entry, timestamp: number): Generator<StreamEvent> {
+export function* unfold(entry: Entry, timestamp: number): Generator<StreamEvent | Rebirth> {
   let { seq } = entry
   const { instance } = entry
   for (const line of entry.lines) {
@@ -101,6 +106,9 @@ export function* unfold(entry: Entry, timestamp: number): Generator<StreamEvent>
         break
       case "w":
         yield event(...workflowEnd(line, parts))
+        break
+      case "v":
+        yield { name: "revived", id, seq: seq++, instance, timestamp, fields: {} }
         break
       default:
         // Of a later version, perhaps: it counts, whatever it tells.

@@ -1,7 +1,7 @@
 import type { Attempt } from "../model/observer.ts"
 import { type Definition, retryOf } from "../rules/definition.ts"
 import { decodeHeaders } from "../store/headers.ts"
-import { decodeRecord, type JobRecord } from "../store/record.ts"
+import { decodeRecord, type JobRecord, livesAgain } from "../store/record.ts"
 import type { ClaimedJob } from "../store/replies.ts"
 import { Run } from "./run.ts"
 
@@ -30,7 +30,7 @@ export function claimedRun(
     eligibleAt: record.eligible,
     claimedAt: record.claimed,
     lifeStart: record.lifeStart,
-    delayMs: record.lifeStart - record.created,
+    delayMs: livesAgain(record) ? 0 : record.lifeStart - record.created,
     waitMs: Math.max(0, record.claimed - record.eligible),
     payloadBytes: around.measured ? Buffer.byteLength(data) : 0,
     headers,

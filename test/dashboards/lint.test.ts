@@ -351,6 +351,7 @@ test("most of what is measured is shown", () => {
     "taskora.attempts.released",
     "taskora.jobs.completed",
     "taskora.jobs.retried",
+    "taskora.jobs.revived",
     "taskora.jobs.cancelled",
     // They move before a process' first scrape and after its last; the times of the starts are shown.
     "taskora.worker.starts",

@@ -12,6 +12,7 @@ taskora.attempts.released {attempt} counter task -> taskora_attempts_released_to
 taskora.jobs.completed {job} counter task -> taskora_jobs_completed_total
 taskora.jobs.failed {job} counter task,cause -> taskora_jobs_failed_total
 taskora.jobs.retried {job} counter task -> taskora_jobs_retried_total
+taskora.jobs.revived {job} counter task -> taskora_jobs_revived_total
 taskora.jobs.stalled {job} counter task,action -> taskora_jobs_stalled_total
 taskora.jobs.cancelled {job} counter task,state -> taskora_jobs_cancelled_total
 taskora.job.progress.reports {report} counter task -> taskora_job_progress_reports_total

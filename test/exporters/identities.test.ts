@@ -10,6 +10,7 @@ const endings = [
   "completed",
   "retried",
   "failed",
+  "revived",
   "cancelled",
   "recovered",
   "stalled",
@@ -36,6 +37,10 @@ function end(ending: Ending, n: number, by: Prometheus, recoverer: Prometheus): 
       break
     case "failed":
       by.transition({ kind: "failed", ...failure, willRetry: false })
+      break
+    case "revived":
+      by.transition({ kind: "failed", ...failure, willRetry: false })
+      recoverer.transition({ kind: "revived", task: "t", jobs: [{ id: "j", headers: {} }] })
       break
     case "cancelled":
       by.transition({ kind: "cancelled", attempt, ...finished })
@@ -81,6 +86,7 @@ test("the sums over all processes agree, whatever became of the jobs", async () 
       })
       const [first, second] = processes as [Prometheus, Prometheus]
       let active = 0
+      let there = 0
       for (const [i, life] of lives.entries()) {
         const [by, recoverer] = i % 2 === 0 ? [first, second] : [second, first]
         by.transition({
@@ -96,6 +102,8 @@ test("the sums over all processes agree, whatever became of the jobs", async () 
           if (ending === "open") active += 1
           if (terminal.has(ending)) break
         }
+        const last = life.findIndex((ending) => terminal.has(ending))
+        if (last < 0 || life[last] === "open") there += 1
       }
       const scrapes = await Promise.all(processes.map((metrics) => scrape(metrics)))
       const sum = (series: string, labels: Record<string, string> = {}) => total(scrapes, series, labels)
@@ -107,6 +115,12 @@ test("the sums over all processes agree, whatever became of the jobs", async () 
           sum("taskora_jobs_stalled_total", { action: "recovered" }) +
           sum("taskora_attempts_released_total") +
           active,
+      )
+      expect(sum("taskora_jobs_dispatched_total") + sum("taskora_jobs_revived_total")).toBe(
+        sum("taskora_jobs_completed_total") +
+          sum("taskora_jobs_failed_total") +
+          sum("taskora_jobs_cancelled_total") +
+          there,
       )
       expect(sum("taskora_attempts_failed_total", { will_retry: "false" })).toBe(
         sum("taskora_jobs_failed_total"),

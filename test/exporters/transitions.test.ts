@@ -208,6 +208,17 @@ const mapping: Record<string, readonly [Transition, readonly string[]]> = {
       "taskora_stall_recovery_duration_seconds_count{} 1",
     ],
   ],
+  revived: [
+    {
+      kind: "revived",
+      task: "t",
+      jobs: [
+        { id: "j", headers },
+        { id: "k", headers },
+      ],
+    },
+    ["taskora_jobs_revived_total{task=t} 2"],
+  ],
   "cancel requested": [{ kind: "cancel requested", task: "t", id: "j", headers }, []],
   "worker ready": [
     { kind: "worker ready", tasks: ["t"] },

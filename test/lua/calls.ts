@@ -62,6 +62,16 @@ export interface UpkeepOptions {
   readonly version?: number
 }
 
+export interface Dead {
+  readonly id: string
+  /** When it failed; left out: whenever. */
+  readonly finished?: number
+}
+
+function idAndTime({ id, finished }: Dead): readonly (string | number)[] {
+  return [id, finished ?? ""]
+}
+
 const instance = "tester"
 const long = 1e9
 export const failure = '"it broke"\n{"name":"Error","message":"it broke"}'
@@ -193,6 +203,14 @@ export function callsOf(keys: TaskKeys) {
         maxlen: options.maxlen ?? 10_000,
         version: options.version ?? 1,
       }),
+    revive: (at: Receipt, jobs: readonly Dead[]) =>
+      make(scripts.revive, { base, ...at, instance, maxlen: 10_000 }, jobs.flatMap(idAndTime)),
+    discard: (at: Receipt, jobs: readonly Dead[]) =>
+      make(scripts.discard, { base, ...at }, jobs.flatMap(idAndTime)),
+    clean: (at: Receipt, state: string, age = 0, limit = 500) =>
+      make(scripts.clean, { base, ...at, state, age, limit }),
+    failures: (way: "oldest" | "newest", after: number | "" = "", limit = 100) =>
+      make(scripts.failures, { base, way, after, limit }),
     count: (names: readonly string[] = []) => make(scripts.count, { base }, names),
     fetch: (id: string, parts = "rpl") => make(scripts.fetch, { base, id, parts }),
     list: (state: string, from = 0, limit = 1000) => make(scripts.list, { base, state, from, limit }),

@@ -95,7 +95,7 @@ function* recordAgrees(state: TaskState, id: string, r: Fields): Generator<strin
     if (!list.includes(entry)) yield `${id} ended otherwise than its list says: ${entry}`
   }
   if ((r.finished !== "") !== r.state in lists) yield `${id} is ${r.state} and finished at "${r.finished}"`
-  if (r.history !== "" && !r.history.split(";").every((run) => /^\d*:\d*:\d+:[fsb]:[^:;]*$/.test(run)))
+  if (r.history !== "" && !r.history.split(";").every((run) => /^\d*:\d*:\d+:[fsbd]:[^:;]*$/.test(run)))
     yield `${id} has a history that cannot be read: ${r.history}`
 }
 
@@ -198,6 +198,7 @@ function* counters(state: TaskState, { ledger }: Surroundings): Generator<string
     completed: [n("completed"), ledger.count("completed")],
     failed: [n("failed"), ledger.count("failed", ({ fields }) => fields.willRetry === false)],
     retried: [n("retried"), ledger.count("retrying")],
+    revived: [n("revived"), ledger.count("revived")],
     attempts_failed: [n("attempts_failed"), ledger.count("failed")],
     stalled_recovered: [
       n("stalled_recovered"),
@@ -213,8 +214,8 @@ function* counters(state: TaskState, { ledger }: Surroundings): Generator<string
     if (counted !== said) yield `${name} is ${counted}, and the stream tells ${said}`
   const held = [...state.records.values()].filter((r) => !r || !(r.state in lists)).length
   const ended = n("completed") + n("failed") + cancelled
-  if (n("dispatched") !== held + ended)
-    yield `${n("dispatched")} jobs were dispatched; ${ended} ended and ${held} are there`
+  if (n("dispatched") + n("revived") !== held + ended)
+    yield `${n("dispatched")} jobs were dispatched and ${n("revived")} revived; ${ended} ended and ${held} are there`
   const runs =
     n("completed") + n("attempts_failed") + n("stalled_recovered") + n("released") + n("cancelled_active")
   if (n("started") !== runs + state.active.size)
@@ -225,7 +226,7 @@ function storiesOf(ledger: Ledger): Map<string, string[]> {
   const stories = new Map<string, string[]>()
   for (const event of ledger.events) {
     const story = stories.get(event.id) ?? []
-    story.push(isTerminal(event) ? "end" : event.name)
+    story.push(isTerminal(event) ? (event.name === "failed" ? "dead" : "end") : event.name)
     stories.set(event.id, story)
   }
   return stories
@@ -237,9 +238,11 @@ function* ends(state: TaskState, { ledger, lives, damaged }: Surroundings): Gene
   for (const [id, count] of lives) {
     if (damaged.has(id)) continue
     const r = state.records.get(id)
-    const ends = (told.get(id) ?? []).filter((name) => name === "end").length
-    const due = r && !(r.state in lists) ? count - 1 : count
-    if (ends !== due) yield `${id} lived ${count} times and ended ${ends} times`
+    const story = told.get(id) ?? []
+    const ends = story.filter((name) => name === "end" || name === "dead").length
+    const all = count + story.filter((name) => name === "revived").length
+    const due = r && !(r.state in lists) ? all - 1 : all
+    if (ends !== due) yield `${id} lived ${all} times and ended ${ends} times`
   }
 }
 
@@ -252,9 +255,9 @@ function* stories(_state: TaskState, { ledger, lives, damaged }: Surroundings): 
   }
 }
 
-/** What one life is told by. A hand-back is not told, so one run may follow another. */
+/** What lives are told by. A hand-back is not told, so one run may follow another; only what failed lives again. */
 const storyPattern =
-  /^((active (progress )*(stalled |failed retrying )?)*end )*(active (progress )*(stalled |failed retrying )?)*$/
+  /^((active (progress )*(stalled |failed retrying )?)*(end |dead (revived )?))*(active (progress )*(stalled |failed retrying )?)*$/
 
 /** Tokens only rise: each was granted once. */
 function* tokens(state: TaskState, { before }: Surroundings): Generator<string> {

@@ -1,8 +1,17 @@
-import { compareIds, decodeEntry, entryTime, type StreamEvent, unfold } from "../../src/store/stream.ts"
+import {
+  compareIds,
+  decodeEntry,
+  entryTime,
+  type Rebirth,
+  type StreamEvent,
+  unfold,
+} from "../../src/store/stream.ts"
+
+export type Told = StreamEvent | Rebirth
 
 /** Everything that a task's stream has told so far, also what has been trimmed since. */
 export class Ledger {
-  readonly events: StreamEvent[] = []
+  readonly events: Told[] = []
   /** What was wrong with the stream itself. */
   readonly faults: string[] = []
   position = "0-0"
@@ -29,15 +38,15 @@ export class Ledger {
     }
   }
 
-  count(name: StreamEvent["name"], having: (event: StreamEvent) => boolean = () => true): number {
+  count(name: Told["name"], having: (event: Told) => boolean = () => true): number {
     return this.events.filter((event) => event.name === name && having(event)).length
   }
 
-  of(id: string): StreamEvent[] {
+  of(id: string): Told[] {
     return this.events.filter((event) => event.id === id)
   }
 }
 
-export function isTerminal({ name, fields }: StreamEvent): boolean {
+export function isTerminal({ name, fields }: Told): boolean {
   return name === "completed" || name === "cancelled" || (name === "failed" && fields.willRetry === false)
 }

@@ -1,7 +1,7 @@
 import type { Held, Item, Kind, SettleOptions } from "./calls.ts"
 import { bodyOf } from "./calls.ts"
 import type { Bench, TaskBench } from "./harness.ts"
-import { type State, subject } from "./states.ts"
+import { type State, stateNames, subject } from "./states.ts"
 
 /** A call of one script in one way, and what every state must make of it: "word -> where the job is then". */
 export interface Row {
@@ -22,7 +22,14 @@ function each<S extends State>(states: readonly S[], outcome: string): Partial<R
 
 const running = ["active", "expired"] as const
 const stopping = ["requested", "expired, requested"] as const
-const queued = ["waiting", "ranked", "retried at once", "recovered", "handed back"] as const
+const queued = [
+  "waiting",
+  "ranked",
+  "retried at once",
+  "recovered",
+  "handed back",
+  "given another life",
+] as const
 const postponed = ["delayed", "due", "retrying"] as const
 const nowhere = ["absent", "forgotten", "forgotten tombstone"] as const
 const over = ["completed", "failed"] as const
@@ -298,6 +305,47 @@ const upkeep: readonly Row[] = [
   },
 ]
 
+const damagedStates = stateNames.filter((state) => state.startsWith("damaged"))
+
+const letters: readonly Row[] = [
+  {
+    script: "revive",
+    title: "once",
+    act: async (task) =>
+      (await task.fresh(task.calls.revive(task.next(), [{ id: subject }, { id: subject }]))).words,
+    effects: { failed: "rf -> waiting" },
+    otherwise: "ff",
+    idle: each([...nowhere, ...damagedStates], "uu"),
+  },
+  {
+    script: "revive",
+    title: "after another failure",
+    act: async (task) =>
+      (await task.fresh(task.calls.revive(task.next(), [{ id: subject, finished: 5 }]))).words,
+    effects: {},
+    otherwise: "f",
+    idle: each([...nowhere, ...damagedStates], "u"),
+  },
+  {
+    script: "discard",
+    title: "once",
+    act: async (task) =>
+      (await task.fresh(task.calls.discard(task.next(), [{ id: subject }, { id: subject }]))).words,
+    effects: { failed: "du -> gone" },
+    otherwise: "ff",
+    idle: each([...nowhere, ...damagedStates], "uu"),
+  },
+  ...(["completed", "failed", "cancelled"] as const).map(
+    (state): Row => ({
+      script: "clean",
+      title: `${state} ones`,
+      act: async (task) => `${(await task.fresh(task.calls.clean(task.next(), state))).count} cleaned`,
+      effects: each(state === "cancelled" ? [state, "tombstone"] : [state], "1 cleaned -> gone"),
+      otherwise: "0 cleaned",
+    }),
+  ),
+]
+
 export const rows: readonly Row[] = [
   enqueue("named", {}, "waiting"),
   enqueue("named, with a priority", { priority: 3 }, "waiting"),
@@ -306,4 +354,5 @@ export const rows: readonly Row[] = [
   ...claims,
   ...others,
   ...upkeep,
+  ...letters,
 ]

@@ -1,5 +1,5 @@
 import type { ClaimedJob, LaunchReply, SettleReply, UpkeepReply } from "../../src/store/replies.ts"
-import type { Call, Calls, Held, Item, NewJob, Receipt, SettleOptions, UpkeepOptions } from "./calls.ts"
+import type { Call, Calls, Dead, Held, Item, NewJob, Receipt, SettleOptions, UpkeepOptions } from "./calls.ts"
 
 /**
  * Each script that the model knows, with what a call of it says. A script, or a part of one, joins the model by one row here,
@@ -29,6 +29,13 @@ interface Contents {
   }
   cancel: { readonly id: string; readonly reason: string; readonly keepFailed: number }
   upkeep: { readonly options: Required<Omit<UpkeepOptions, "maxlen">> }
+  revive: { readonly jobs: readonly Dead[] }
+  discard: { readonly jobs: readonly Dead[] }
+  clean: {
+    readonly state: "completed" | "failed" | "cancelled"
+    readonly age: number
+    readonly limit: number
+  }
 }
 
 export type ModelScript = keyof Contents
@@ -80,6 +87,12 @@ const forms: { readonly [S in ModelScript]: Form<S> } = {
       const { stalled, promoted, due } = done
       return { stalled: stalled.map(({ id, action }) => `${id} ${action}`), promoted, due }
     },
+  },
+  revive: { make: (calls, { at, jobs }) => calls.revive(at, jobs), said: words },
+  discard: { make: (calls, { at, jobs }) => calls.discard(at, jobs), said: words },
+  clean: {
+    make: (calls, { at, state, age, limit }) => calls.clean(at, state, age, limit),
+    said: ({ count }: { count: number }) => ({ count }),
   },
 }
 

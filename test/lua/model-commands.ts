@@ -1,5 +1,5 @@
 import fc from "fast-check"
-import { bodyOf, type Held, type Kind } from "./calls.ts"
+import { bodyOf, type Dead, type Held, type Kind } from "./calls.ts"
 import type { Model } from "./model.ts"
 import type { CallOf, ModelCall } from "./model-calls.ts"
 import type { Real } from "./model-run.ts"
@@ -48,6 +48,9 @@ export function commands({ virtual }: Times): fc.Arbitrary<Command>[] {
     log(),
     cancel(keep),
     upkeep(age, keep),
+    revive(),
+    discard(),
+    clean(age),
     resend(),
     resend(),
     fc.constant(command("flushScripts", null, (_model, real) => real.flushScripts())),
@@ -229,6 +232,59 @@ function upkeep(age: fc.Arbitrary<number>, keepFailed: fc.Arbitrary<number>): fc
         { script: "upkeep", at, options: { ...chosen.options, version: 1 } },
         chosen.delivery,
       )
+    }),
+  )
+}
+
+/** Failed jobs mostly, and the failure of an earlier life sometimes. */
+const dead = fc.record({
+  index,
+  anybody: fc.constantFrom(false, false, true),
+  when: fc.constantFrom(-1, 0, 7),
+})
+const someDead = fc.record({ picks: fc.array(dead, { minLength: 1, maxLength: 3 }), delivery })
+
+function buried(
+  model: Model,
+  picks: readonly { index: number; anybody: boolean; when: number }[],
+): readonly Dead[] {
+  return picks.map(({ index, anybody, when }) => {
+    const failed = model.in("failed")
+    const from = anybody || failed.length === 0 ? [...model.jobs.values()] : failed
+    const job = from[index % Math.max(1, from.length)]
+    if (!job) return { id: "nobody" }
+    return when < 0 ? { id: job.id } : { id: job.id, finished: job.finished + when }
+  })
+}
+
+function revive(): fc.Arbitrary<Command> {
+  return someDead.map((chosen) =>
+    command("revive", chosen, async (model, real) => {
+      const jobs = buried(model, chosen.picks)
+      await deliver(real, model, { script: "revive", at: real.next("v"), jobs }, chosen.delivery)
+    }),
+  )
+}
+
+function discard(): fc.Arbitrary<Command> {
+  return someDead.map((chosen) =>
+    command("discard", chosen, async (model, real) => {
+      const jobs = buried(model, chosen.picks)
+      await deliver(real, model, { script: "discard", at: real.next("v"), jobs }, chosen.delivery)
+    }),
+  )
+}
+
+function clean(age: fc.Arbitrary<number>): fc.Arbitrary<Command> {
+  const detail = fc.record({
+    state: fc.constantFrom("completed" as const, "failed" as const, "cancelled" as const),
+    age,
+    limit: fc.constantFrom(1, 500),
+    delivery,
+  })
+  return detail.map(({ delivery: how, ...chosen }) =>
+    command("clean", chosen, async (model, real) => {
+      await deliver(real, model, { script: "clean", at: real.next("v"), ...chosen }, how)
     }),
   )
 }

@@ -122,6 +122,7 @@ export const counters = [
   "cancelled_active",
   "released",
   "promoted",
+  "revived",
 ]
 
 /** What a new call's answer shows to have happened. */
@@ -195,6 +196,8 @@ function spelled({
       return `retrying ${id} ${fields.nextAttempt}`
     case "stalled":
       return `stalled ${id} ${fields.count} ${fields.action}`
+    case "revived":
+      return `revived ${id}`
     default:
       return `${name} ${id} ${fields.reason}`
   }

@@ -38,10 +38,21 @@ const happenings = [
   ..."ol".split("").map((word) => `progress ${word}`),
   ...["waiting", "delayed", "active", ""].map((state) => `cancel ${state}`),
   ...["launch leased", "launch waits", "launch asked in time", "log logged", "log full", "log lost"],
-  ...["enqueue", "launch", "settle", "renew", "progress", "log", "cancel", "upkeep"].flatMap((script) => [
-    `${script} again`,
-    `${script} stale`,
-  ]),
+  ..."rfu".split("").map((word) => `revive ${word}`),
+  ..."dfu".split("").map((word) => `discard ${word}`),
+  ...[
+    "enqueue",
+    "launch",
+    "settle",
+    "renew",
+    "progress",
+    "log",
+    "cancel",
+    "upkeep",
+    "revive",
+    "discard",
+    "clean",
+  ].flatMap((script) => [`${script} again`, `${script} stale`]),
 ]
 
 onBothHosts("any story of calls against the model", (host) => {

@@ -1,4 +1,4 @@
-import type { Held, NewJob, UpkeepOptions } from "./calls.ts"
+import type { Dead, Held, NewJob, UpkeepOptions } from "./calls.ts"
 import type { CallOf, ModelCall, ModelScript } from "./model-calls.ts"
 
 type State = "waiting" | "delayed" | "active" | "completed" | "failed" | "cancelled"
@@ -66,6 +66,9 @@ const acts: { readonly [S in ModelScript]: Act<S> } = {
   log: (model, call) => ({ word: model.log(call) }),
   cancel: (model, call, now) => model.cancel(call, now),
   upkeep: (model, { options }, now) => model.upkeep(options, now),
+  revive: (model, { jobs }, now) => ({ words: jobs.map((job) => model.revive(job, now)).join("") }),
+  discard: (model, { jobs }) => ({ words: jobs.map((job) => model.discard(job)).join("") }),
+  clean: (model, { state, age, limit }, now) => ({ count: model.trimOld(state, now - age + 1, limit) }),
 }
 
 /** What the scripts do, written as plainly as possible: no keys, no batches, no hints but those that replies tell. */
@@ -342,6 +345,32 @@ export class Model {
     return action
   }
 
+  revive(dead: Dead, now: number): string {
+    const job = this.failed(dead)
+    if (typeof job === "string") return job
+    this.ended.failed.splice(this.ended.failed.indexOf(job.id), 1)
+    this.add("revived")
+    this.events.push(`revived ${job.id}`)
+    Object.assign(job, { eligible: now, fails: 0, attempt: 0, stalls: 0, releases: 0, returned: 0 })
+    Object.assign(job, { claimed: 0, finished: 0, outcome: "", progress: undefined })
+    this.queueUp(job)
+    return "r"
+  }
+
+  discard(dead: Dead): string {
+    const job = this.failed(dead)
+    if (typeof job === "string") return job
+    this.ended.failed.splice(this.ended.failed.indexOf(job.id), 1)
+    this.jobs.delete(job.id)
+    return "d"
+  }
+
+  private failed({ id, finished }: Dead): ModelJob | "u" | "f" {
+    const job = this.jobs.get(id)
+    if (!job) return "u"
+    return job.state === "failed" && (finished ?? job.finished) === job.finished ? job : "f"
+  }
+
   private held({ id, token }: Held): ModelJob | undefined {
     const job = this.jobs.get(id)
     return job?.state === "active" && job.token === Number(token) ? job : undefined
@@ -389,9 +418,12 @@ export class Model {
     if (added && most > 0) for (const id of this.ended[state].splice(most)) this.jobs.delete(id)
   }
 
-  private trimOld(state: "completed" | "failed" | "cancelled", oldest: number): void {
+  trimOld(state: "completed" | "failed" | "cancelled", oldest: number, most = 500): number {
     const list = this.ended[state]
-    while (list.length > 0 && this.jobs.get(list.at(-1)!)!.finished < oldest) this.jobs.delete(list.pop()!)
+    let count = 0
+    for (; count < most && list.length > 0 && this.jobs.get(list.at(-1)!)!.finished < oldest; count++)
+      this.jobs.delete(list.pop()!)
+    return count
   }
 
   private add(counter: string, n = 1): void {

@@ -87,6 +87,11 @@ export const states = {
   },
   completed: (task) => settled(task, "completed"),
   failed: (task) => settled(task, "failed"),
+  "given another life": async (task) => {
+    const token = await settled(task, "failed")
+    await task.fresh(task.calls.revive(task.next("arrange"), [{ id: subject }]))
+    return token
+  },
   cancelled: (task) => settled(task, "cancelled"),
   tombstone: async (task) => {
     await dispatched(task)

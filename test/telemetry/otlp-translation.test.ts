@@ -24,6 +24,7 @@ const vectors: readonly (readonly [string, string, OtlpType, string])[] = [
   ["taskora.jobs.completed", "{job}", "counter", "taskora_jobs_completed_total"],
   ["taskora.jobs.failed", "{job}", "counter", "taskora_jobs_failed_total"],
   ["taskora.jobs.retried", "{job}", "counter", "taskora_jobs_retried_total"],
+  ["taskora.jobs.revived", "{job}", "counter", "taskora_jobs_revived_total"],
   ["taskora.jobs.stalled", "{job}", "counter", "taskora_jobs_stalled_total"],
   ["taskora.jobs.cancelled", "{job}", "counter", "taskora_jobs_cancelled_total"],
   ["taskora.job.progress.reports", "{report}", "counter", "taskora_job_progress_reports_total"],

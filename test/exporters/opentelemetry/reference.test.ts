@@ -70,6 +70,8 @@ function everything(): Map<string, ReadableSpan[]> {
   const ended = { id: "w", name: "nightly", headers: root as JobHeaders, durationMs: 5 }
   for (const outcome of ["completed", "failed"] as const)
     engine.tell({ kind: "workflow ended", ...ended, outcome })
+  engine.tell({ kind: "revived", task, jobs: [{ id, headers }] })
+  engine.tell({ kind: "revived", task, jobs: [place, place] })
   engine.tell({ kind: "worker error", error, errorKind: "listener" })
   engine.tell({ kind: "worker closing" })
   engine.tell({ kind: "worker closed" })

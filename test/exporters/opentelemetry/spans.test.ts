@@ -120,6 +120,36 @@ describe("goldens", () => {
     `)
   })
 
+  it("shows a retry by hand in its caller's trace, linked to the old life, as is the first run of the new one", () => {
+    const job = engine.dispatch()
+    const died = engine.claim(job)
+    engine.run(died, () => {})
+    engine.failed(job, died, new Error("no"))
+    const previousRun = `00-${died.trace!.traceId}-${died.trace!.spanId}-01`
+    fromRequest(() =>
+      engine.tell({
+        kind: "revived",
+        task: job.task,
+        jobs: [{ id: job.id, headers: job.headers, previousRun }],
+      }),
+    )
+    engine.now += 3_600_000
+    Object.assign(job, { eligibleAt: engine.now, attempts: 0, previousRun })
+    const reborn = engine.claim(job)
+    engine.run(reborn, () => {})
+    engine.completed(reborn)
+    expect(spans.render()).toMatchInlineSnapshot(`
+      "trace 1
+        #1 send mail (PRODUCER)
+          #2 process mail (CONSUMER) attempt=1 outcome=failed will_retry=false ERROR Error [exception] ~> #1
+      trace 2
+        #3 request (INTERNAL)
+          #4 retry mail (CLIENT) ~> #1 ~> #2
+      trace 3
+        #5 process mail (CONSUMER) attempt=1 outcome=completed ~> #1 ~> #2"
+    `)
+  })
+
   it("shows a stall in the trace of the dispatch, linked to the lost run", () => {
     const job = engine.dispatch()
     const lost = engine.claim(job)
