@@ -32,6 +32,8 @@ export interface Landed {
   reached: number
   /** How often its lane sent the same call again. */
   repeated: number
+  /** A call with a higher number of its lane reached the server before it. */
+  overtaken: boolean
   /** Where it came late: whether the server had heard from its lane since. */
   readonly late?: "before" | "after"
 }
@@ -89,6 +91,7 @@ export class Mischief {
     if (index >= 0) return this.hit(sent, this.strikes.splice(index, 1)[0]!, run)
     const reply = await run(...sent)
     for (const held of mine) {
+      if (held.reached === 0 && numberOf(sent) > numberOf(held.sent)) held.overtaken = true
       const isDue = !held.behindSuccessor || numberOf(sent) > numberOf(held.sent)
       if (held.late === "after" && held.reached === 0 && isDue) await this.deliver(held)
     }
@@ -106,6 +109,7 @@ export class Mischief {
       behindSuccessor,
       reached: 0,
       repeated: 0,
+      overtaken: false,
       ...late,
     } as Held
     this.watched.push(held)

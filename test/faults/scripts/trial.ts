@@ -31,6 +31,8 @@ export interface Deed {
   readonly act: (trial: Trial, strike: () => void) => Promise<void>
   /** How often each kind of transition is counted; those not named here not at all. Jobs that warm workers up come on top. */
   readonly counts: Readonly<Record<string, number>>
+  /** False where the struck call is the last one of its lane. */
+  readonly successor?: false
 }
 
 const counted = [
@@ -119,6 +121,13 @@ export class Trial {
     }, `${this.deed.title}: ${what}`)
   }
 
+  /** Waits until nothing waits or runs. */
+  rest(): Promise<void> {
+    const busy = ({ waiting, priority, delayed, active }: TaskState) =>
+      waiting.length + priority.size + delayed.size + active.size
+    return this.until((state) => busy(state) === 0, "rest")
+  }
+
   /** Waits until this was counted so often, on top of what was before. */
   async counted(counts: Readonly<Record<string, number>>): Promise<void> {
     const settled = ({ stats }: TaskState) =>
@@ -137,13 +146,14 @@ export class Trial {
       await app.listen()
       await deed.act(this, () => mischief.strike({ fits, way, behindSuccessor }))
       await this.counted(this.wanted)
-      await this.until(({ active }) => active.size === 0, "nothing runs")
+      await this.rest()
       // The store is at rest; the sender of the struck call may still wait to send it again.
       await this.soon(() => mischief.landed[0]?.repeated === 1)
+      if (this.overtakes(way, behindSuccessor)) await this.soon(() => mischief.landed[0]?.overtaken === true)
       await mischief.calm()
       const state = await this.state()
       await this.soon(() => this.wrongBeliefs(state).length === 0)
-      return [...this.wrongStrikes(way), ...(await this.wrongs())]
+      return [...this.wrongStrikes(way, behindSuccessor), ...(await this.wrongs())]
     } finally {
       await this.close()
     }
@@ -187,14 +197,21 @@ export class Trial {
   }
 
   /** The proof that the fault landed as it was meant to. */
-  private wrongStrikes(way: Way): string[] {
+  private wrongStrikes(way: Way, behindSuccessor: boolean): string[] {
     const [landed, ...more] = this.mischief.landed
     if (!landed || more.length > 0) return [`the fault landed ${this.mischief.landed.length} times`]
     const wrong: string[] = []
     if (landed.repeated !== 1) wrong.push(`the call was sent again ${landed.repeated} times`)
     if (landed.reached !== (way === "request lost" ? 0 : 1))
       wrong.push(`the struck call reached the server ${landed.reached} times`)
+    if (this.overtakes(way, behindSuccessor) && !landed.overtaken)
+      wrong.push("the struck call was not overtaken")
     return wrong
+  }
+
+  /** Whether the struck call must come behind a call with a higher number. */
+  private overtakes(way: Way, behindSuccessor: boolean): boolean {
+    return way === "late, after the next call" && behindSuccessor && this.deed.successor !== false
   }
 
   private async wrongs(): Promise<string[]> {
