@@ -244,7 +244,10 @@ describe("guards of the engine (embedded)", () => {
       throw new StoreError("cut", "unanswered")
     })
     const app = open({ adapter })
-    const handle = app.task("work").dispatch({})
+    const task = app.task("work")
+    // Connected before time goes by.
+    await app.listen()
+    const handle = task.dispatch({})
     const refused = handle.then(undefined, (error: unknown) => error)
     await pass(6000)
     const isDenied = (await refused) instanceof ConnectionError

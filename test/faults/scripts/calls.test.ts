@@ -56,7 +56,7 @@ onBothHosts("each script in turn", (host) => {
           const turns = Array.from({ length: Math.min(atOnce, trials - from) }, (_, i) => from + i)
           wrong.push(...(await Promise.all(turns.map((turn) => one(deed, way, turn)))).flat())
         }
-        expect(wrong).toEqual([])
+        expect(wrong, wrong.join("\n")).toEqual([])
         landed.set(`${deed.title}: ${way}`, trials)
       },
       30_000 + trials * 2000,
