@@ -64,11 +64,17 @@ onBothHosts("each script in turn", (host) => {
   })
 })
 
+/** Their tests lie with what calls them. */
+const elsewhere = ["enrol", "conclude"]
+
 test("every writing script is struck", () => {
   const writing = Object.entries(scripts).filter(([, { args }]) =>
     (args as readonly string[]).includes("lane"),
   )
   expect(
-    writing.map(([name]) => name).filter((name) => !deeds.some(({ script }) => script === name)),
+    writing
+      .map(([name]) => name)
+      .filter((name) => !elsewhere.includes(name))
+      .filter((name) => !deeds.some(({ script }) => script === name)),
   ).toEqual([])
 })

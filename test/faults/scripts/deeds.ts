@@ -1,11 +1,13 @@
 import type { CancelAnswer, JobHandle } from "../../../src/index.ts"
+import { scripts } from "../../../src/store/scripts.ts"
 import type { Deed, Trial } from "./trial.ts"
 
 const both = { dispatched: 2, started: 2, completed: 2 }
 
 /** The settlement of this kind; what a claim alone, or another settlement, says is left alone. */
-const settles = (kind: string) => (args: readonly (string | number)[]) => args.slice(12).includes(kind)
-const claims = (args: readonly (string | number)[]) => args.length === 12 && Number(args[4]) > 0
+const named = scripts.settle.args.length
+const settles = (kind: string) => (args: readonly (string | number)[]) => args.slice(named).includes(kind)
+const claims = (args: readonly (string | number)[]) => args.length === named && Number(args[4]) > 0
 
 /** A worker, and two jobs that another process dispatches, one after the other: the first one's call is struck. */
 async function run(trial: Trial, strike: () => void): Promise<void> {
