@@ -57,7 +57,7 @@ export class Connection {
     const { link, observers } = this.core
     await observers.open()
     try {
-      await link.connect()
+      await link.connect({ use: "call", tasks: [...this.known.keys()] })
       const wire = await link.run(scripts.greet, link.shared, { wire: wireVersion })
       checkWire(wire)
     } catch (error) {

@@ -23,6 +23,7 @@ const sharedKeyNames = {
   workerInfo: "worker-info",
   meta: "meta",
 } as const
+const sharedTag = "{*}:"
 export type SharedKey = keyof typeof sharedKeyNames
 
 /** What a workflow keeps: its graph, and how far it has come. All of it has one hash tag. */
@@ -65,7 +66,7 @@ export function workflowKeys(prefix: string, id: string): WorkflowKeys {
 
 /** In a cluster they lie together too, under a tag that no task can have. */
 export function sharedKeys(prefix: string, cluster = false): Readonly<Record<SharedKey, string>> {
-  const base = root(prefix) + (cluster ? "{*}:" : "")
+  const base = root(prefix) + (cluster ? sharedTag : "")
   const entries = Object.entries(sharedKeyNames).map(([name, key]) => [name, base + key])
   return Object.fromEntries(entries) as Record<SharedKey, string>
 }
@@ -92,6 +93,7 @@ export function scheduleKeys(prefix: string): ScheduleKeys {
   }
 }
 
-function root(prefix: string): string {
+/** What every key and channel of a prefix begins with. */
+export function root(prefix: string): string {
   return prefix === "" ? "taskora:" : `${prefix}:taskora:`
 }

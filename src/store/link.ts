@@ -13,7 +13,7 @@ import {
 } from "./keys.ts"
 import type { Script } from "./script.ts"
 import { bySlot } from "./slots.ts"
-import type { Access, Adapter, ServerInfo, Store, StreamChunk } from "./store.ts"
+import type { Access, Adapter, Needs, ServerInfo, Store, StreamChunk } from "./store.ts"
 
 /** The version of what lies in the store: keys, records, entries. Another number is refused at start. */
 export const wireVersion = "1"
@@ -83,9 +83,9 @@ export class Link {
     return bySlot(items, this.adapter.slotOf, (item) => this.keys(taskOf(item)).base)
   }
 
-  async connect(): Promise<void> {
+  async connect(needs?: Needs): Promise<void> {
     try {
-      await this.observed("connect", false, () => this.store.connect())
+      await this.observed("connect", false, () => this.store.connect(needs))
       this.away = false
     } catch (error) {
       this.away = true

@@ -40,8 +40,11 @@ export interface StoreListeners {
  * None of them resends anything: resending is the caller's, who knows the call's receipt.
  */
 export interface Store {
-  /** Resolves when the server answers and has been found fit (version, permissions). May be called again after a rejection. */
-  connect(): Promise<void>
+  /**
+   * Resolves when the server answers and has been found fit (version, and permissions for what is needed). May be called
+   * again: after a rejection, and for more than before.
+   */
+  connect(needs?: Needs): Promise<void>
   run(script: ScriptSource, keys: readonly string[], args: readonly (string | number)[]): Promise<Reply>
   /** Waits at most `blockMs` for entries after the given positions; an empty array when there were none or the wait was interrupted. */
   readStreams(positions: ReadonlyMap<string, string>, blockMs: number, count: number): Promise<StreamChunk[]>
@@ -57,6 +60,13 @@ export interface Store {
   connected(): boolean
   /** Ends every connection and rejects what is under way with fate "unanswered". Idempotent. */
   close(): Promise<void>
+}
+
+/** What a process will do, for which its user needs permissions. Default: dispatch and listen, to tasks not known yet. */
+export interface Needs {
+  /** `call`: dispatch, listen, inspect. `work`: run jobs, too. */
+  readonly use: "call" | "work"
+  readonly tasks: readonly string[]
 }
 
 /** `read`: nothing but questions will be asked, and a user or a replica that can only read will do. */

@@ -94,6 +94,7 @@ export class Worker implements SlotsListener {
 
   async start(): Promise<void> {
     const { link } = this.options.core
+    if (this.all.size > 0) await link.connect({ use: "work", tasks: [...this.byName.keys()] })
     // Tasks may be declared meanwhile.
     for (let known = 0; known < this.byChannel.size; ) {
       const channels = [...this.byChannel.keys()]

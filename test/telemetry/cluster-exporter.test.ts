@@ -13,7 +13,7 @@ import {
 } from "../../exporters/cluster.ts"
 import { transitionNames } from "../../src/model/observer.ts"
 import { redisAdapter } from "../../src/redis.ts"
-import { sampleCalls } from "../../src/store/redis/commands.ts"
+import { ruleName, sampleCalls } from "../../src/store/redis/commands.ts"
 import { type Family, parseExposition, seriesValue } from "../support/exposition.ts"
 import { onBothHosts, testApps, until } from "../support/hosts.ts"
 import { startProxy } from "../support/proxy.ts"
@@ -309,7 +309,7 @@ describe.skipIf(!redisAvailable())("Redis and its exporter", () => {
   })
 
   test("needs each of these permissions", async () => {
-    const names = sampleCalls({ access: "read" }, "k", "c").map(([name]) => name!.toLowerCase())
+    const names = sampleCalls({ use: "read" }, "k", "c").map(ruleName)
     for (const name of names) {
       await admin.call("ACL", "SETUSER", "short", "reset", "on", `>${secret}`, "%R~*", "+@all", `-${name}`)
       const exporter = exporting({ adapter: redisAdapter(asUser("short"), { prefix: anyPrefix() }) })

@@ -35,20 +35,19 @@ export function redisAdapter(
   checkNames(options, ["prefix"], "redisAdapter")
   const cluster = resolveCluster(from)
   const prefix = checkPrefix(options.prefix)
-  const base = prefix === "" ? "taskora:" : `${prefix}:taskora:`
   const common = { kind: "redis", prefix, clock: systemClock } as const
   if (cluster) {
     return {
       ...common,
       slotOf,
       open: (instance, listeners, access = "all") =>
-        new ClusterStore({ target: cluster, base, instance, access }, listeners),
+        new ClusterStore({ target: cluster, prefix, instance, access }, listeners),
     }
   }
   const target = resolveTarget(from)
   return {
     ...common,
     open: (instance, listeners, access = "all") =>
-      new RedisStore({ target, base, instance, access }, listeners),
+      new RedisStore({ target, prefix, instance, access }, listeners),
   }
 }

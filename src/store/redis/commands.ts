@@ -1,34 +1,34 @@
-import type { Access } from "../store.ts"
+import type { Needs } from "../store.ts"
 import { editionCommands } from "./cluster/edition.ts"
 
 /**
  * Every command that Taskora sends or its scripts call, with arguments that stand where the real ones do: `k` a key,
  * `c` a channel. The check at the start asks the server whether its user may run each.
  */
-const clientCommands = [
+const callerCommands = [
   "EVALSHA s 1 k",
   "EVAL s 1 k",
   "XREAD STREAMS k 0",
-  "BZPOPMIN k 0",
-  "SUBSCRIBE c",
   "XADD k 1 e v",
-  "ZADD k 1 m",
   "PEXPIRE k 1",
   "DEL k",
 ]
 
-/** What is sent to the nodes of a cluster, instead of what waits on keys there. */
-const nodeCommands = [
+const workerCommands = ["BZPOPMIN k 0", "SUBSCRIBE c", "ZADD k 1 m"]
+
+/** What is sent to the nodes of a cluster, where nobody waits on keys. */
+const nodeCallerCommands = [
   "EVALSHA s 1 k",
   "EVAL s 1 k",
   "XREAD STREAMS k 0",
-  "ZPOPMIN k",
   "SSUBSCRIBE c",
   "SUNSUBSCRIBE c",
   "DEL k",
   "CLUSTER SLOTS",
   "ASKING",
 ]
+
+const nodeWorkerCommands = ["ZPOPMIN k"]
 
 /** What a store that only reads sends instead. */
 const readerCommands = ["EVALSHA_RO s 1 k", "EVAL_RO s 1 k"]
@@ -47,8 +47,19 @@ export const questionCommands = [
   "ZRANGE k 0 1",
 ]
 
-/** Held against `lua/` by a test. */
-export const scriptCommands = [
+/** The scripts that only workers call; all others are everybody's. */
+export const workerScripts: readonly string[] = [
+  "launch",
+  "settle",
+  "renew",
+  "progress",
+  "log",
+  "upkeep",
+  "attend",
+]
+
+/** What everybody's scripts call, held against them by a test. */
+export const callerScriptCommands = [
   "DEL k",
   "EXISTS k",
   "GET k",
@@ -57,7 +68,6 @@ export const scriptCommands = [
   "HGETALL k",
   "HINCRBY k f 1",
   "HMGET k f",
-  "HSCAN k 0",
   "HSET k f v",
   "HSETNX k f v",
   "LINDEX k 0",
@@ -65,7 +75,6 @@ export const scriptCommands = [
   "LPOP k",
   "LPUSH k v",
   "LRANGE k 0 1",
-  "LSET k 0 v",
   "LTRIM k 0 1",
   "MGET k",
   "MSET k v",
@@ -81,47 +90,49 @@ export const scriptCommands = [
   "ZADD k 1 m",
   "ZCARD k",
   "ZCOUNT k 0 1",
-  "ZMSCORE k m",
   "ZRANGE k 0 1",
   "ZREM k m",
+]
+
+/** What the scripts of workers call besides, held against them by a test. */
+export const workerScriptCommands = [
+  "HSCAN k 0",
+  "LSET k 0 v",
+  "ZMSCORE k m",
   "ZSCORE k m",
 ]
 
 /** Who asks, and of what: a single server, or the nodes of a cluster. */
 export interface Asking {
-  readonly access: Access
+  readonly use: Use
   readonly cluster?: boolean
 }
 
-function calls({ access, cluster }: Asking): string[][] {
-  const lines =
-    access === "read"
-      ? [...readerCommands, ...questionCommands, ...(cluster ? ["EXISTS k", "CLUSTER SLOTS", "ASKING"] : [])]
-      : cluster
-        ? [
-            ...nodeCommands,
-            ...scriptCommands.filter((line) => !line.startsWith("PUBLISH")),
-            ...editionCommands,
-          ]
-        : [...clientCommands, ...scriptCommands]
-  return lines.map((line) => line.split(" "))
+/** `read`: asks questions; `call`: dispatches and listens too; `work`: runs jobs too. */
+export type Use = Needs["use"] | "read"
+
+function linesOf({ use, cluster }: Asking): readonly string[] {
+  if (use === "read") {
+    const nodes = cluster ? ["EXISTS k", "CLUSTER SLOTS", "ASKING"] : []
+    return [...readerCommands, ...questionCommands, ...nodes]
+  }
+  const work = use === "work"
+  const scripts = [...callerScriptCommands, ...(work ? workerScriptCommands : [])]
+  if (!cluster) return [...callerCommands, ...(work ? workerCommands : []), ...scripts]
+  const sharded = scripts.filter((line) => !line.startsWith("PUBLISH "))
+  return [...nodeCallerCommands, ...(work ? nodeWorkerCommands : []), ...sharded, ...editionCommands]
 }
 
-/** The names of those that touch keys. */
-export function keyCommands(asking: Asking): string[] {
-  return [
-    ...new Set(
-      calls(asking)
-        .filter((words) => words.includes("k"))
-        .map(([name]) => name!),
-    ),
-  ]
+/** Each command once, its name first, with the key and the channel in place; without those of keys where there is none. */
+export function sampleCalls(asking: Asking, key: string | undefined, channel: string): string[][] {
+  const calls = linesOf(asking).map((line) => line.split(" "))
+  const byName = new Map(calls.map((words) => [words[0]!, words]))
+  return [...byName.values()]
+    .filter((words) => key !== undefined || !words.includes("k"))
+    .map((words) => words.map((word) => (word === "k" ? key! : word === "c" ? channel : word)))
 }
 
-/** Each command once, its name first, with the key and the channel in place. */
-export function sampleCalls(asking: Asking, key: string, channel: string): string[][] {
-  const byName = new Map(calls(asking).map((words) => [words[0]!, words]))
-  return [...byName.values()].map((words) =>
-    words.map((word) => (word === "k" ? key : word === "c" ? channel : word)),
-  )
+/** What an ACL calls the command: `+cluster|slots`. */
+export function ruleName([name, second]: readonly string[]): string {
+  return (name === "CLUSTER" ? `${name}|${second}` : name!).toLowerCase()
 }

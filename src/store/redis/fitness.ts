@@ -1,25 +1,28 @@
 import { ConnectionError, PermissionError, TaskoraError } from "../../model/errors.ts"
-import { type Access, type Reply, type ServerInfo, StoreError } from "../store.ts"
-import { keyCommands, sampleCalls } from "./commands.ts"
+import { root, sharedKeys } from "../keys.ts"
+import { type Reply, type ServerInfo, StoreError } from "../store.ts"
+import { ruleName, sampleCalls, type Use } from "./commands.ts"
 import { ReplyError } from "./failures.ts"
 
 type Send = (command: string, args: readonly (string | number)[], what: string) => Promise<Reply>
 
-/** Replies the names of the commands that may not be run on these keys and channels, or "old" before Redis 7. */
+/** Replies which of the calls may not be run, by their numbers, or "old" before Redis 7. */
 const missingScript = `
 if not redis.acl_check_cmd then return "old" end
 local missing = {}
 for i, call in ipairs(ARGV) do
   local words = {}
   for word in string.gmatch(call, "[^\\n]+") do words[#words + 1] = word end
-  if not redis.acl_check_cmd(unpack(words)) then missing[#missing + 1] = words[1] end
+  if not redis.acl_check_cmd(unpack(words)) then missing[#missing + 1] = i end
 end
 return missing`
 
-/** What is wanted of a server: all keys and channels begin with `base`. */
+/** What is wanted of a server. */
 export interface Wanted {
-  readonly base: string
-  readonly access: Access
+  readonly prefix: string
+  readonly use: Use
+  /** Those whose keys must be open to us; more may be declared later. */
+  readonly tasks: readonly string[]
   readonly cluster?: boolean
 }
 
@@ -35,7 +38,7 @@ export async function checkServer(
     const server = await readVersion(send, wanted)
     await checkPermissions(send, wanted)
     // Who only reads loses nothing by it, and those who write are told.
-    if (wanted.access === "all") await checkEviction(send)
+    if (wanted.use !== "read") await checkEviction(send)
     return server
   } catch (error) {
     if (error instanceof StoreError)
@@ -63,58 +66,85 @@ async function readVersion(
   return { product: "redis", version: version ?? "unknown" }
 }
 
-async function checkPermissions(send: Send, wanted: Wanted): Promise<void> {
-  const sample = `${wanted.base}control:permissions`
-  const missing = await findMissing(send, sampleCalls(wanted, sample, sample), wanted)
-  if (missing === "old") throw tooOld("before 7")
-  // It is EVAL that asks, so what EVAL lacks can only be its key: all keys are missing, not the commands on them.
-  if (missing.includes(asking[wanted.access][0])) {
-    const onKeys = keyCommands(wanted)
-    throw lacking(
-      missing.filter((name) => !onKeys.includes(name)),
-      wanted,
-      [keyRule(wanted)],
-    )
-  }
-  if (missing.length > 0) throw lacking(missing, wanted)
+/** @throws PermissionError that names what the user may not do, TaskoraError for a server that is too old */
+export async function checkPermissions(send: Send, wanted: Wanted): Promise<void> {
+  const places = placesOf(wanted)
+  // It is EVAL that asks, so what EVAL lacks can only be its key.
+  const closed = await findMissing(
+    send,
+    places.map(({ key }) => [asking(wanted)[0], "s", "1", key]),
+    wanted,
+  )
+  const open = places.find((_, i) => !closed.includes(i + 1))
+  const calls = sampleCalls(wanted, open?.key, `${taskBase(wanted, wanted.tasks[0] ?? "*")}cancel`)
+  const missing = await findMissing(send, calls, wanted)
+  const keys = open ? closed.map((i) => places[i - 1]!.pattern) : [`${root(wanted.prefix)}*`]
+  const names = missing.map((i) => ruleName(calls[i - 1]!))
+  if (keys.length > 0 && closed.length > 0) throw lacking(names, wanted, keys)
+  if (names.length > 0) throw lacking(names, wanted)
+}
+
+interface KeyPlace {
+  readonly key: string
+  readonly pattern: string
+}
+
+/** A key of each kind that will be used, and the pattern that a user must be given for its kind. */
+function placesOf(wanted: Wanted): KeyPlace[] {
+  const base = root(wanted.prefix)
+  if (wanted.use === "read") return [{ key: `${base}{*}:permissions`, pattern: `${base}*` }]
+  const tasks = wanted.tasks.map((task) => taskBase(wanted, task))
+  const control = wanted.cluster ? [] : [`${base}control:`]
+  return [
+    ...[...tasks, ...control].map((start) => ({ key: `${start}permissions`, pattern: `${start}*` })),
+    ...Object.values(sharedKeys(wanted.prefix, wanted.cluster)).map((key) => ({ key, pattern: key })),
+  ]
+}
+
+function taskBase({ prefix }: Wanted, task: string): string {
+  return `${root(prefix)}{${task}}:`
 }
 
 /** The command that asks, and the one that goes with it. */
-const asking = { all: ["EVAL", "EVALSHA"], read: ["EVAL_RO", "EVALSHA_RO"] } as const
+function asking({ use }: Wanted): readonly [string, string] {
+  return use === "read" ? ["EVAL_RO", "EVALSHA_RO"] : ["EVAL", "EVALSHA"]
+}
 
-async function findMissing(send: Send, calls: string[][], wanted: Wanted): Promise<string[] | "old"> {
-  const [command] = asking[wanted.access]
+async function findMissing(send: Send, calls: string[][], wanted: Wanted): Promise<number[]> {
+  const [command, other] = asking(wanted)
   try {
     const args = [missingScript, 0, ...calls.map((words) => words.join("\n"))]
-    return (await send(command.toLowerCase(), args, "check of permissions")) as string[] | "old"
+    const missing = await send(command.toLowerCase(), args, "check of permissions")
+    if (missing === "old") throw tooOld("before 7")
+    return missing as number[]
   } catch (error) {
     if (!(error instanceof ReplyError)) throw error
-    if (error.code === "NOPERM") throw lacking(asking[wanted.access], wanted)
+    if (error.code === "NOPERM") throw lacking([command, other], wanted)
     // Before Redis 7 there was no such command for readers.
-    if (wanted.access === "read" && /unknown command/i.test(error.message)) throw tooOld("before 7")
+    if (wanted.use === "read" && /unknown command/i.test(error.message)) throw tooOld("before 7")
     throw error
   }
 }
 
-function keyRule({ access, base }: Wanted): string {
-  return access === "read" ? `%R~${base}*` : `~${base}*`
+function lacking(commands: readonly string[], wanted: Wanted, keys: readonly string[] = []): PermissionError {
+  const read = wanted.use === "read"
+  const base = root(wanted.prefix)
+  const names = commands.map((name) => name.toLowerCase())
+  const patterns = keys.map((pattern) => `${read ? "%R~" : "~"}${pattern}`)
+  const what = [
+    ...(keys.length > 0 ? [`${read ? "read" : "use"} the keys ${keys.join(", ")}`] : []),
+    ...(names.length > 0 ? [`run ${names.join(", ")} on keys${read ? "" : " and channels"} ${base}*`] : []),
+  ]
+  const needed = names.length > 0 && keys.length === 0 ? [`${read ? "%R~" : "~"}${base}*`] : patterns
+  const channels = !read && names.some((name) => channelCommands.has(name)) ? [`&${base}*`] : []
+  const rule = [...names.map((name) => `+${name}`), ...needed, ...channels].join(" ")
+  return new PermissionError(`the Redis user may not ${what.join(" nor ")}; add to its ACL: ${rule}`, [
+    ...patterns,
+    ...names,
+  ])
 }
 
-function lacking(commands: readonly string[], wanted: Wanted, keys: readonly string[] = []): PermissionError {
-  const { access, base } = wanted
-  const names = commands.map((name) => name.toLowerCase())
-  const what = [
-    ...(keys.length > 0 ? [access === "read" ? "read its keys" : "use its keys"] : []),
-    ...(names.length > 0 ? [`run ${names.join(", ")}`] : []),
-  ]
-  const places = access === "read" ? "keys" : "keys and channels"
-  const channels = access === "read" ? [] : [`&${base}*`]
-  const rule = [...names.map((name) => `+${name}`), keyRule(wanted), ...channels].join(" ")
-  return new PermissionError(
-    `the Redis user may not ${what.join(" nor ")}, here on ${places} "${base}*"; add to its ACL: ${rule}`,
-    [...keys, ...names],
-  )
-}
+const channelCommands = new Set(["publish", "subscribe", "spublish", "ssubscribe"])
 
 async function checkEviction(send: Send): Promise<void> {
   const policy = field(await ask(send, "memory"), "maxmemory_policy")

@@ -1,10 +1,21 @@
 import { sleep, systemClock } from "../../model/clock.ts"
 import { ConnectionError, TaskoraError } from "../../model/errors.ts"
-import type { Access, Reply, ScriptSource, ServerInfo, Store, StoreListeners, StreamChunk } from "../store.ts"
+import { root } from "../keys.ts"
+import type {
+  Access,
+  Needs,
+  Reply,
+  ScriptSource,
+  ServerInfo,
+  Store,
+  StoreListeners,
+  StreamChunk,
+} from "../store.ts"
 import { Connection } from "./connection.ts"
-import { checkServer } from "./fitness.ts"
+import { checkPermissions, checkServer } from "./fitness.ts"
 import { Interrupt } from "./interrupt.ts"
 import type { Ending, Probe } from "./link.ts"
+import { Permitted } from "./permitted.ts"
 import { StreamReading } from "./reading.ts"
 import { answerMs, ScriptCalls } from "./script-calls.ts"
 import { Subscriptions } from "./subscriptions.ts"
@@ -18,8 +29,7 @@ const farewellMs = 250
 
 export interface RedisStoreOptions {
   readonly target: Target
-  /** What every key and channel begins with: `[prefix:]taskora:`. */
-  readonly base: string
+  readonly prefix: string
   readonly instance: string
   readonly access: Access
 }
@@ -39,6 +49,7 @@ export class RedisStore implements Store {
   readonly #waitKey: string
   readonly #scripts: ScriptCalls
   #server: Pick<ServerInfo, "product" | "version"> | undefined
+  readonly #permitted: Permitted
   #connecting: Promise<void> | undefined
   #closing: Promise<void> | undefined
   #poked = false
@@ -46,8 +57,9 @@ export class RedisStore implements Store {
   constructor(options: RedisStoreOptions, listeners: StoreListeners) {
     this.#options = options
     this.#listeners = listeners
+    this.#permitted = new Permitted(options)
     const { target, access } = options
-    const control = `${options.base}control:${options.instance}`
+    const control = `${root(options.prefix)}control:${options.instance}`
     const probe: Probe = [access === "read" ? "get" : "del", `${control}:probe`]
     this.#readKey = `${control}:read`
     this.#waitKey = `${control}:wait`
@@ -73,22 +85,26 @@ export class RedisStore implements Store {
     this.#waiting = new WorkWaiting(this.#blocking, { key: this.#waitKey, interrupt: this.#interruptWait })
   }
 
-  connect(): Promise<void> {
-    if (this.#closing) return Promise.reject(new TaskoraError("the store has been closed", "CLOSED"))
-    this.#connecting ??= this.#connect().finally(() => {
+  async connect(needs?: Needs): Promise<void> {
+    if (this.#closing) throw new TaskoraError("the store has been closed", "CLOSED")
+    // Whoever needs more than is being checked asks for the rest afterwards.
+    while (this.#connecting) await this.#connecting
+    this.#connecting = this.#connect(needs).finally(() => {
       this.#connecting = undefined
     })
     return this.#connecting
   }
 
-  async #connect(): Promise<void> {
+  async #connect(needs: Needs | undefined): Promise<void> {
     const failure = await this.#commands.openWithin(connectMs)
     try {
       if (failure) throw this.#unreachable(failure)
-      this.#server ??= await checkServer(
-        (command, args, what) => this.#commands.send(command, args, answerMs, what),
-        this.#options,
-      )
+      const send = (command: string, args: readonly (string | number)[], what: string) =>
+        this.#commands.send(command, args, answerMs, what)
+      await this.#permitted.check(needs, async (wanted) => {
+        if (this.#server) await checkPermissions(send, wanted)
+        else this.#server = await checkServer(send, wanted)
+      })
     } catch (error) {
       // Whoever never had a server is not kept alive by looking for one.
       if (!this.#server) await this.#commands.stop("not connected")

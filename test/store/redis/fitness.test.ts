@@ -1,28 +1,43 @@
 import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { describe, expect, it, vi } from "vitest"
-import { questionCommands, scriptCommands } from "../../../src/store/redis/commands.ts"
+import {
+  callerScriptCommands,
+  questionCommands,
+  sampleCalls,
+  workerScriptCommands,
+  workerScripts,
+} from "../../../src/store/redis/commands.ts"
 import { ReplyError } from "../../../src/store/redis/failures.ts"
-import { checkServer } from "../../../src/store/redis/fitness.ts"
+import { checkServer, type Wanted } from "../../../src/store/redis/fitness.ts"
 import { scripts } from "../../../src/store/scripts.ts"
-import { type Access, type Reply, StoreError } from "../../../src/store/store.ts"
+import { StoreError } from "../../../src/store/store.ts"
 
 const denied = new ReplyError("info: NOPERM", "refused", "NOPERM")
 
 interface Answers {
   readonly server?: string
   readonly memory?: string
-  readonly missing?: Reply | Error
+  /** Words of calls that are denied, what the server says instead, or why it says nothing. */
+  readonly missing?: readonly string[] | "old" | Error
 }
 
-function check(answers: Answers, access: Access = "all") {
-  const send = async (command: string, [what]: readonly unknown[]) => {
-    const answer = command === "info" ? answers[what as "server" | "memory"] : (answers.missing ?? [])
+function check(answers: Answers, wanted: Partial<Wanted> = {}) {
+  const send = async (command: string, [what, , ...calls]: readonly unknown[]) => {
+    const { missing = [] } = answers
+    const answer = command === "info" ? answers[what as "server" | "memory"] : missing
     if (answer === undefined) throw denied
     if (answer instanceof Error) throw answer
-    return answer
+    if (typeof answer === "string") return answer
+    return calls.flatMap((call, i) =>
+      String(call)
+        .split("\n")
+        .some((word) => answer.includes(word))
+        ? [i + 1]
+        : [],
+    )
   }
-  return checkServer(send, { base: "taskora:", access })
+  return checkServer(send, { prefix: "", use: "work", tasks: ["a", "b"], ...wanted })
 }
 
 describe("the check of the server", () => {
@@ -49,16 +64,40 @@ describe("the check of the server", () => {
 
   it("asks a reader for what a reader needs", async () => {
     const old = new ReplyError("eval_ro: ERR unknown command 'eval_ro'", "refused", "ERR")
-    await expect(check({ missing: old }, "read")).rejects.toThrow(/Redis 7.0 or later/)
-    await expect(check({ missing: denied }, "read")).rejects.toMatchObject({
+    await expect(check({ missing: old }, { use: "read" })).rejects.toThrow(/Redis 7.0 or later/)
+    await expect(check({ missing: denied }, { use: "read" })).rejects.toMatchObject({
       code: "PERMISSION",
       missing: ["eval_ro", "evalsha_ro"],
       message: expect.stringContaining("+eval_ro +evalsha_ro %R~taskora:*"),
     })
-    await expect(check({ missing: ["EVAL_RO", "GET"] }, "read")).rejects.toMatchObject({
+    await expect(check({ missing: ["taskora:{*}:permissions"] }, { use: "read" })).rejects.toMatchObject({
       missing: ["%R~taskora:*"],
-      message: expect.stringContaining("may not read its keys"),
+      message: expect.stringContaining("may not read the keys taskora:*"),
     })
+  })
+
+  it("asks a process for what it does", async () => {
+    const missing = ["BZPOPMIN", "SUBSCRIBE", "HSCAN"]
+    await expect(check({ missing })).rejects.toMatchObject({ missing: ["bzpopmin", "subscribe", "hscan"] })
+    await check({ missing }, { use: "call" })
+    const onNodes = ["ZPOPMIN", "SSUBSCRIBE", "CLUSTER"]
+    await expect(check({ missing: onNodes }, { cluster: true })).rejects.toMatchObject({
+      missing: ["ssubscribe", "cluster|slots", "zpopmin"],
+      message: expect.stringMatching(/\+ssubscribe \+cluster\|slots \+zpopmin ~taskora:\* &taskora:\*$/),
+    })
+    await check({ missing: ["ZPOPMIN", "SUBSCRIBE", "PUBLISH"] }, { use: "call", cluster: true })
+  })
+
+  it("names the keys of those tasks, and the shared ones, that are closed, apart from commands", async () => {
+    const missing = ["taskora:{b}:permissions", "taskora:meta", "HSCAN"]
+    await expect(check({ missing })).rejects.toMatchObject({
+      missing: ["~taskora:{b}:*", "~taskora:meta", "hscan"],
+      message: expect.stringContaining("add to its ACL: +hscan ~taskora:{b}:* ~taskora:meta"),
+    })
+    const all = ["taskora:{a}:permissions", "taskora:{b}:permissions", "taskora:control:permissions"]
+    const shared = ["tasks", "workers", "worker-info", "meta"].map((name) => `taskora:${name}`)
+    await expect(check({ missing: [...all, ...shared] })).rejects.toMatchObject({ missing: ["~taskora:*"] })
+    await check({ missing: all.slice(1) }, { tasks: ["a"], cluster: true })
   })
 
   it("names EVAL where not even the check may run", async () => {
@@ -77,7 +116,7 @@ describe("the check of the server", () => {
     const warn = vi.spyOn(process, "emitWarning").mockReturnValue()
     await check({ memory: "maxmemory_policy:noeviction\r\n" })
     await check({})
-    await check({ memory: "maxmemory_policy:volatile-ttl\r\n" }, "read")
+    await check({ memory: "maxmemory_policy:volatile-ttl\r\n" }, { use: "read" })
     expect(warn).not.toHaveBeenCalled()
     await check({ memory: "maxmemory_policy:volatile-ttl\r\n" })
     expect(warn).toHaveBeenCalledOnce()
@@ -99,17 +138,36 @@ function calledBy(texts: ReadonlyMap<string, string>): string[] {
 }
 
 describe("the list of commands", () => {
+  const names = (lines: readonly string[]) => lines.map((line) => line.split(" ")[0]!)
+  const textsOf = (some: (name: string) => boolean) =>
+    new Map(
+      Object.values(scripts)
+        .filter(({ name }) => some(name))
+        .map(({ name, source }) => [name, source.text]),
+    )
+
   it("is what the scripts call", () => {
     const texts = new Map<string, string>()
     for (const folder of ["lua", join("lua", "lib")])
       for (const file of readdirSync(folder).filter((name) => name.endsWith(".lua")))
         texts.set(file, readFileSync(join(folder, file), "utf8"))
-    expect(scriptCommands.map((line) => line.split(" ")[0])).toEqual(calledBy(texts))
+    expect([...names(callerScriptCommands), ...names(workerScriptCommands)].sort()).toEqual(calledBy(texts))
+  })
+
+  it("is, for who dispatches and listens, what all but the workers' scripts call", () => {
+    const texts = textsOf((name) => !workerScripts.includes(name))
+    expect(texts.size).toBe(Object.keys(scripts).length - workerScripts.length)
+    expect(names(callerScriptCommands)).toEqual(calledBy(texts))
   })
 
   it("is, for a reader, what the scripts of its questions call", () => {
-    const questions = [scripts.wire, scripts.roster, scripts.count]
-    const texts = new Map(questions.map(({ name, source }) => [name, source.text]))
-    expect(questionCommands.map((line) => line.split(" ")[0])).toEqual(calledBy(texts))
+    const texts = textsOf((name) => ["wire", "roster", "count"].includes(name))
+    expect(names(questionCommands)).toEqual(calledBy(texts))
+  })
+
+  it("has, in a cluster, nothing that waits on keys or is heard by all nodes", () => {
+    const called = sampleCalls({ use: "work", cluster: true }, "k", "c").map(([name]) => name)
+    for (const name of ["BZPOPMIN", "SUBSCRIBE", "PUBLISH"]) expect(called).not.toContain(name)
+    for (const name of ["ZPOPMIN", "SSUBSCRIBE", "SPUBLISH", "EXISTS"]) expect(called).toContain(name)
   })
 })

@@ -1,6 +1,8 @@
 import { ConnectionError, PermissionError, TaskoraError } from "../../../model/errors.ts"
+import { root } from "../../keys.ts"
 import { slotOf } from "../../slots.ts"
 import {
+  type Needs,
   type Reply,
   type ScriptSource,
   type ServerInfo,
@@ -10,8 +12,9 @@ import {
   type StreamChunk,
 } from "../../store.ts"
 import { ReplyError } from "../failures.ts"
-import { checkServer } from "../fitness.ts"
+import { checkPermissions, checkServer, type Wanted } from "../fitness.ts"
 import type { Ending, Probe } from "../link.ts"
+import { Permitted } from "../permitted.ts"
 import { answerMs } from "../script-calls.ts"
 import type { RedisStoreOptions } from "../store.ts"
 import { type ClusterTarget, placeText } from "../target.ts"
@@ -37,6 +40,7 @@ export class ClusterStore implements Store {
   readonly #subscriptions: ShardedSubscriptions
   readonly #reading: ClusterReading
   readonly #waiting: ClusterWaiting
+  readonly #permitted: Permitted
   #server: Pick<ServerInfo, "product" | "version"> | undefined
   #connecting: Promise<void> | undefined
   #closing: Promise<void> | undefined
@@ -46,7 +50,8 @@ export class ClusterStore implements Store {
   constructor(options: ClusterStoreOptions, listeners: StoreListeners) {
     this.#options = options
     this.#listeners = listeners
-    const probe: Probe = [options.access === "read" ? "get" : "del", `${options.base}control:probe`]
+    this.#permitted = new Permitted({ ...options, cluster: true })
+    const probe: Probe = [options.access === "read" ? "get" : "del", `${root(options.prefix)}control:probe`]
     this.#topology = new Topology({
       target: options.target,
       probe,
@@ -71,34 +76,42 @@ export class ClusterStore implements Store {
     this.#waiting = new ClusterWaiting(place)
   }
 
-  connect(): Promise<void> {
-    if (this.#closing) return Promise.reject(new TaskoraError("the store has been closed", "CLOSED"))
-    this.#connecting ??= this.#connect().finally(() => {
+  async connect(needs?: Needs): Promise<void> {
+    if (this.#closing) throw new TaskoraError("the store has been closed", "CLOSED")
+    // Whoever needs more than is being checked asks for the rest afterwards.
+    while (this.#connecting) await this.#connecting
+    this.#connecting = this.#connect(needs).finally(() => {
       this.#connecting = undefined
     })
     return this.#connecting
   }
 
-  async #connect(): Promise<void> {
-    if (this.#server) return
+  async #connect(needs: Needs | undefined): Promise<void> {
+    const known = this.#server
     try {
-      await this.#topology.discover(connectMs).catch((ending: Ending) => {
-        throw this.#unreachable(ending)
+      if (!known) {
+        await this.#topology.discover(connectMs).catch((ending: Ending) => {
+          throw this.#unreachable(ending)
+        })
+      }
+      await this.#permitted.check(needs, async (wanted) => {
+        await Promise.all(this.#topology.nodes.map((node) => this.#check(node, wanted)))
       })
-      await Promise.all(this.#topology.nodes.map((node) => this.#check(node)))
     } catch (error) {
+      if (known) throw error
       await this.#topology.stop("not connected")
       this.#server = undefined
       throw error
     }
   }
 
-  async #check({ commands, name }: ClusterNode): Promise<void> {
+  async #check({ commands, name }: ClusterNode, wanted: Wanted): Promise<void> {
     const failure = await commands.openWithin(connectMs)
     if (failure) throw unreachable(failure, name)
     const send = (command: string, args: readonly (string | number)[], what: string) =>
       commands.send(command, args, answerMs, what)
-    this.#server = await checkServer(send, { ...this.#options, cluster: true })
+    if (this.#permitted.isKnown) await checkPermissions(send, wanted)
+    else this.#server = await checkServer(send, wanted)
   }
 
   async run(
