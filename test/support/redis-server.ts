@@ -23,8 +23,8 @@ export interface RedisServer {
 export interface RedisServerOptions {
   /** More words for redis-server's command line. */
   readonly args?: readonly string[]
-  /** Another program than redis-server, from the same command line. */
-  readonly binary?: string
+  /** A file of directives, which a sentinel rewrites. */
+  readonly config?: string
 }
 
 const binary = "redis-server"
@@ -76,8 +76,11 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Redi
 }
 
 async function launch(port: number, directory: string, options: RedisServerOptions): Promise<ChildProcess> {
+  const file = options.config === undefined ? [] : [options.config]
   const words = ["--port", String(port), "--bind", "127.0.0.1", "--dir", directory]
-  const child = spawn(binary, [...words, "--save", "", "--appendonly", "no", ...(options.args ?? [])], {
+  // A sentinel has nothing to keep, and refuses to hear of it.
+  const keeping = options.config === undefined ? ["--save", "", "--appendonly", "no"] : []
+  const child = spawn(binary, [...file, ...words, ...keeping, ...(options.args ?? [])], {
     stdio: ["ignore", "pipe", "pipe"],
   })
   let output = ""

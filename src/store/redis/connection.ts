@@ -89,7 +89,8 @@ export class Connection {
 
   #trouble(patienceMs: number): Ending {
     if (this.#link?.trouble !== undefined) return { message: this.#link.trouble }
-    return this.#failures > 0 ? this.#lastEnding : { message: `no answer within ${patienceMs / 1000} s` }
+    if (this.#failures > 0) return this.#lastEnding
+    return { message: `no answer within ${patienceMs / 1000} s${this.#link?.silence ?? ""}` }
   }
 
   #wait(patient: boolean): Promise<void> {

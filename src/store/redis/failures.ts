@@ -61,7 +61,11 @@ export function isReply(error: unknown): boolean {
 export function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   const { code } = error as NodeJS.ErrnoException
-  const text = error.message.replace(/,? with args beginning with:.*$/s, "").trim()
+  const text = error.message
+    .replace(/,? with args beginning with:.*$/s, "")
+    // ioredis tells of its retrying, of which there is none.
+    .replace(/^All sentinels are unreachable\b.*?Last error: /s, "no sentinel named the master: ")
+    .trim()
   if (text === "") return code ?? error.name
   return code === undefined || text.includes(code) ? text : `${text} (${code})`
 }

@@ -9,7 +9,7 @@ export interface Ending {
   readonly message: string
   /** First word of the server's answer, where it was one that ended the link. */
   readonly code?: string
-  /** The server answered the handshake with an error: trying again is unlikely to help. */
+  /** The server answered the handshake with an error, or has a certificate that is not trusted: trying again is unlikely to help. */
   readonly refused?: true
 }
 
@@ -58,7 +58,7 @@ export class Link {
     this.#on = on
     client.on("error", (error) => this.#note(error))
     client.on("ready", () => void this.#probe())
-    client.on("end", () => this.end({ message: this.#lastError ?? "the connection was closed" }))
+    client.on("end", () => this.end({ message: this.#lastError ?? this.#closedText() }))
     client.on("message", (channel, text) => on.message(channel, text))
     client.on("smessage", (channel, text) => on.message(channel, text))
     client.on("moved", () => on.slotLeft())
@@ -76,6 +76,18 @@ export class Link {
   /** What keeps it from being up, as far as known. */
   get trouble(): string | undefined {
     return this.#lastError
+  }
+
+  /** Why nothing may have come back so far, for people. */
+  get silence(): string {
+    return this.#client.options.tls === undefined || this.#state !== "opening"
+      ? ""
+      : "; does this port speak TLS?"
+  }
+
+  #closedText(): string {
+    const plain = this.#state === "opening" && this.#client.options.tls === undefined
+    return `the connection was closed${plain ? "; does it want TLS (rediss://)?" : ""}`
   }
 
   /** Rejects with a `StoreError`. `answerMs`: without an answer for so long the socket is destroyed. */
@@ -144,6 +156,9 @@ export class Link {
 
   #note(error: Error): void {
     this.#lastError = describe(error)
+    if (this.#state === "opening" && isDistrust(error)) {
+      this.end({ message: this.#lastError, code: "TLS", refused: true })
+    }
     // AUTH or SELECT failed. After a SELECT that failed, ioredis would go on in database 0.
     if (this.#state === "opening" && isReply(error)) this.end(endingOf(classify(error, "handshake")))
   }
@@ -151,7 +166,7 @@ export class Link {
   #limitOpening(): void {
     systemClock.clearTimeout(this.#opening)
     this.#opening = systemClock.setTimeout(() => {
-      this.end({ message: this.#lastError ?? `no answer within ${openingMs / 1000} s` })
+      this.end({ message: this.#lastError ?? `no answer within ${openingMs / 1000} s${this.silence}` })
     }, openingMs)
   }
 
@@ -206,6 +221,12 @@ export class Link {
 
 /** Answers to the probe that say nothing about whether the server can serve us: no permission, another's slot. */
 const besideTheQuestion = new Set(["NOPERM", "MOVED", "ASK", "CLUSTERDOWN", "TRYAGAIN"])
+
+/** A certificate that is not to be trusted stays so. */
+function isDistrust(error: Error): boolean {
+  const { code = "" } = error as NodeJS.ErrnoException
+  return /CERT|ERR_TLS|ERR_SSL|UNABLE_TO_(GET|VERIFY)|EPROTO/.test(code)
+}
 
 /** Over before long, on this very socket: loading, a busy script, a replica without its master. */
 function isPassing(error: unknown): error is ReplyError {

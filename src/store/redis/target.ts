@@ -39,6 +39,7 @@ function ours(options: RedisOptions, role: string): RedisOptions {
   return {
     lazyConnect: true,
     retryStrategy: () => null,
+    sentinelRetryStrategy: () => null,
     reconnectOnError: null,
     maxRetriesPerRequest: 0,
     enableOfflineQueue: false,

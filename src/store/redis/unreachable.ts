@@ -8,6 +8,8 @@ export function unreachable({ message, code, refused }: Ending, place: string): 
       refused: true,
     })
   }
+  if (code === "TLS")
+    return new ConnectionError(`cannot reach Redis at ${place}: ${message}`, { refused: true })
   if (refused) return new ConnectionError(`Redis at ${place} refused the connection: ${message}`, { refused })
   return new ConnectionError(`cannot reach Redis at ${place}: ${message}`)
 }
