@@ -64,6 +64,7 @@ export const callerScriptCommands = [
   "EXISTS k",
   "GET k",
   "HDEL k f",
+  "HEXISTS k f",
   "HGET k f",
   "HGETALL k",
   "HINCRBY k f 1",
@@ -78,6 +79,7 @@ export const callerScriptCommands = [
   "LTRIM k 0 1",
   "MGET k",
   "MSET k v",
+  "PERSIST k",
   "PEXPIRE k 1",
   "PUBLISH c v",
   "RPOP k",
@@ -95,12 +97,7 @@ export const callerScriptCommands = [
 ]
 
 /** What the scripts of workers call besides, held against them by a test. */
-export const workerScriptCommands = [
-  "HSCAN k 0",
-  "LSET k 0 v",
-  "ZMSCORE k m",
-  "ZSCORE k m",
-]
+export const workerScriptCommands = ["HSCAN k 0", "LSET k 0 v", "ZMSCORE k m", "ZSCORE k m"]
 
 /** Who asks, and of what: a single server, or the nodes of a cluster. */
 export interface Asking {
