@@ -6,8 +6,8 @@ local page = 100
 local lists = { waiting = "w", completed = "c", cancelled = "x", expired = "e" }
 local sorted = { priority = "w", newer = "n", parked = "k", delayed = "d", active = "a", failed = "f" }
 local from = tonumber(a.from)
-local command = lists[a.collection] and "LRANGE" or "ZRANGE"
-local places = redis.call(command, a.base .. a.collection, from, from + page - 1)
+local key, to = a.base .. a.collection, from + page - 1
+local places = lists[a.collection] and redis.call("LRANGE", key, from, to) or redis.call("ZRANGE", key, from, to)
 if #places == 0 then return { "" } end
 
 local keys = {}
