@@ -3,11 +3,12 @@ import { type Commands, clampRange } from "./command.ts"
 import type { Keyspace } from "./keyspace.ts"
 import { formatDouble, integerArgument } from "./numbers.ts"
 import { CommandError, syntaxError, type Value } from "./reply.ts"
-import { scoreRange } from "./score-range.ts"
+import { lexRange, scoreRange } from "./score-range.ts"
 import type { Member } from "./sorted-set.ts"
 
 interface RangeOptions {
   byScore: boolean
+  byLex: boolean
   reverse: boolean
   withScores: boolean
   offset: number
@@ -24,11 +25,13 @@ export const zsetRangeCommands: Commands = {
 }
 
 function generalOptions(args: readonly Bytes[]): RangeOptions {
-  const options = readOptions(args, ["BYSCORE", "REV", "WITHSCORES", "LIMIT"])
-  if (options.limited && !options.byScore)
+  const options = readOptions(args, ["BYSCORE", "BYLEX", "REV", "WITHSCORES", "LIMIT"])
+  if (options.limited && !options.byScore && !options.byLex)
     throw new CommandError(
       "ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX",
     )
+  if (options.withScores && options.byLex)
+    throw new CommandError("ERR syntax error, WITHSCORES not supported in combination with BYLEX")
   return options
 }
 
@@ -44,6 +47,7 @@ function legacyOptions(args: readonly Bytes[], byScore: boolean, reverse: boolea
 function readOptions(args: readonly Bytes[], allowed: readonly string[]): RangeOptions {
   const options: RangeOptions = {
     byScore: false,
+    byLex: false,
     reverse: false,
     withScores: false,
     offset: 0,
@@ -53,8 +57,13 @@ function readOptions(args: readonly Bytes[], allowed: readonly string[]): RangeO
   for (let index = 4; index < args.length; index++) {
     const word = args[index]!.toUpperCase()
     if (!allowed.includes(word)) throw syntaxError()
-    if (word === "BYSCORE") options.byScore = true
-    else if (word === "REV") options.reverse = true
+    if (word === "BYSCORE") {
+      options.byScore = true
+      options.byLex = false
+    } else if (word === "BYLEX") {
+      options.byLex = true
+      options.byScore = false
+    } else if (word === "REV") options.reverse = true
     else if (word === "WITHSCORES") options.withScores = true
     else {
       if (index + 2 >= args.length) throw syntaxError()
@@ -68,7 +77,8 @@ function readOptions(args: readonly Bytes[], allowed: readonly string[]): RangeO
 }
 
 function zrange(db: Keyspace, args: readonly Bytes[], options: RangeOptions): Value {
-  const found = options.byScore ? byScore(db, args, options) : byRank(db, args, options)
+  const find = options.byScore ? byScore : options.byLex ? byLex : byRank
+  const found = find(db, args, options)
   if (!options.withScores) return found.map((entry) => entry.member)
   return found.flatMap((entry) => [entry.member, formatDouble(entry.score)])
 }
@@ -80,6 +90,15 @@ function byScore(db: Keyspace, args: readonly Bytes[], options: RangeOptions): M
   if (zset === undefined || options.offset < 0) return []
   const limit = options.limit < 0 ? Infinity : options.limit
   return zset.byScore(range, options.reverse, options.offset, limit)
+}
+
+function byLex(db: Keyspace, args: readonly Bytes[], options: RangeOptions): Member[] {
+  const [min, max] = options.reverse ? [args[3]!, args[2]!] : [args[2]!, args[3]!]
+  const range = lexRange(min, max)
+  const zset = db.find(args[1]!, "zset")
+  if (zset === undefined || options.offset < 0) return []
+  const limit = options.limit < 0 ? Infinity : options.limit
+  return zset.byLex(range, options.reverse, options.offset, limit)
 }
 
 function byRank(db: Keyspace, args: readonly Bytes[], options: RangeOptions): Member[] {

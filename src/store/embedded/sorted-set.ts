@@ -18,6 +18,14 @@ interface Position {
   index: number
 }
 
+/** A bound between members of one score. */
+type LexBound = "first" | "last" | { readonly member: Bytes; readonly exclusive: boolean }
+
+export interface LexRange {
+  readonly min: LexBound
+  readonly max: LexBound
+}
+
 const largestChunk = 512
 const smallChunk = 64
 
@@ -96,6 +104,26 @@ export class SortedSet {
       else found.push(entry)
     }
     return found
+  }
+
+  /** Members by their bytes, where all have the same score, as Redis asks for. */
+  byLex(range: LexRange, reverse: boolean, offset = 0, limit = Infinity): Member[] {
+    const from = this.rankOfBound(range.min, false)
+    const to = this.rankOfBound(range.max, true) - 1
+    const count = Math.min(limit, to - from + 1 - offset)
+    if (count <= 0) return []
+    const start = reverse ? this.size - 1 - to + offset : from + offset
+    return this.byRank(start, start + count - 1, reverse)
+  }
+
+  /** How many members stand before a bound; `upper`: it ends a range. */
+  private rankOfBound(bound: LexBound, upper: boolean): number {
+    if (bound === "first") return 0
+    if (bound === "last") return this.size
+    const score = this.first()?.score ?? 0
+    const at = this.rankAt(this.locate(score, bound.member))
+    const passes = bound.exclusive !== upper && this.members.has(bound.member)
+    return passes ? at + 1 : at
   }
 
   private startOf(range: ScoreRange): Position {

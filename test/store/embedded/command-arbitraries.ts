@@ -46,6 +46,11 @@ const bound = fc.oneof(
   score.map((text) => `(${text}`),
   fc.constantFrom("-inf", "+inf"),
 )
+const lexBound = fc.oneof(
+  fc.constantFrom("-", "+", "m", ""),
+  member.map((text) => `[${text}`),
+  member.map((text) => `(${text}`),
+)
 const index = fc.constantFrom("0", "1", "2", "-1", "-2", "5", "-6", "100", "x", "9223372036854775807", "1.0")
 const count = fc.constantFrom("0", "1", "2", "5", "-1", "many")
 const amount = fc.constantFrom(
@@ -90,6 +95,14 @@ function keyed(name: string, ...parts: (Words | fc.Arbitrary<string[]>)[]): fc.A
   return fc
     .tuple(key, ...(parts as fc.Arbitrary<string | string[]>[]))
     .map(([first, ...rest]) => ({ words: [name, first as string, ...rest.flat()], keyPlaces: [1] }))
+}
+
+/** On a sorted set whose members all have one score: ranges by bytes are defined for no other. */
+function onLex(name: string, ...parts: readonly (Words | fc.Arbitrary<string[]>)[]) {
+  return keyed(name, ...parts).map(({ words: [first, , ...rest], keyPlaces }) => ({
+    words: [first!, "lex", ...rest],
+    keyPlaces,
+  }))
 }
 
 function manyKeys(name: string): fc.Arbitrary<GeneratedCommand> {
@@ -163,11 +176,14 @@ const byName: Record<string, fc.Arbitrary<GeneratedCommand>> = {
   SMEMBERS: keyed("SMEMBERS"),
   SISMEMBER: keyed("SISMEMBER", member),
   SCARD: keyed("SCARD"),
-  ZADD: keyed(
-    "ZADD",
-    optional(word("NX", "XX", "GT", "LT", "CH")),
-    optional(word("CH", "XX", "GT")),
-    pairs(score, member),
+  ZADD: fc.oneof(
+    keyed(
+      "ZADD",
+      optional(word("NX", "XX", "GT", "LT", "CH")),
+      optional(word("CH", "XX", "GT")),
+      pairs(score, member),
+    ),
+    onLex("ZADD", pairs(fc.constant("0"), member)),
   ),
   ZREM: keyed("ZREM", several(member)),
   ZSCORE: keyed("ZSCORE", member),
@@ -178,6 +194,8 @@ const byName: Record<string, fc.Arbitrary<GeneratedCommand>> = {
     keyed("ZRANGE", index, index, optional(word("REV")), withScores),
     keyed("ZRANGE", bound, bound, word("BYSCORE"), optional(word("REV")), limit, withScores),
     keyed("ZRANGE", bound, bound, optional(word("REV")), limit),
+    onLex("ZRANGE", lexBound, lexBound, word("BYLEX"), optional(word("REV")), limit, withScores),
+    onLex("ZRANGE", lexBound, lexBound, word("BYLEX"), optional(word("REV")), limit, withScores),
   ),
   ZRANGEBYSCORE: keyed("ZRANGEBYSCORE", bound, bound, withScores, limit),
   ZREVRANGEBYSCORE: keyed("ZREVRANGEBYSCORE", bound, bound, withScores, limit),
