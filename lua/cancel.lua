@@ -5,9 +5,9 @@
 -- @lazy cancel_rare
 -- @lazy flow
 -- @lazy outbox
--- Cancels a job. Waiting and delayed ones end at once; of an active one the request is recorded and published, and its
--- settlement becomes cancelled whatever it says. A waiting job of the list leaves its id there: taking it out of the
--- middle would cost the list's length.
+-- Cancels a job. Waiting ones (also parked ones) and delayed ones end at once; of an active one the request is recorded and
+-- published, and its settlement becomes cancelled whatever it says. A waiting job of the list leaves its id there: taking it
+-- out of the middle would cost the list's length.
 -- Replies { word, time, state, record }: cancelled | requested | finished | unknown; state: waiting, delayed or active
 -- where this call did something, else empty; the record as it was.
 local lane = "lane:" .. a.lane
@@ -26,7 +26,7 @@ local r = text and (record_parse(text) or cancel_rare().found(q, a, now))
 local word, state = "unknown", ""
 if not r then
   redis.call("ZREM", q.active, "")
-elseif r.state == "c" or r.state == "f" then
+elseif r.state == "c" or r.state == "f" or r.state == "e" then
   redis.call("ZREM", q.active, "")
   word = "finished"
 elseif r.state == "x" then
@@ -41,13 +41,16 @@ elseif r.state == "a" then
 else
   local place = record_place(a.id, r)
   local f = r.terms ~= "" and flow().open(q, a, now)
-  if f then flow().left(f, a.id, r, "ended") end
+  if f then
+    flow().left(f, a.id, r, "ended")
+    flow().choose(f)
+  end
   word, state = "cancelled", r.state == "d" and "delayed" or "waiting"
   if state == "delayed" then
     redis.call("ZREM", q.delayed, place)
   elseif r.state == "n" then
     redis.call("ZREM", a.base .. "newer", place)
-  elseif redis.call("ZREM", q.priority, place) == 0 then
+  elseif r.state == "w" and redis.call("ZREM", q.priority, place) == 0 then
     redis.call("HINCRBY", q.stats, "tombs", 1)
   end
   local log = events_begin(q.events, a.instance, a.maxlen, tonumber(known[2] or "0"))
@@ -62,7 +65,7 @@ else
     redis.call("SET", key, record_text(r))
     finish_keep(bin, a.base, q.cancelled, { a.id .. "\t" .. r.finished .. "\t" .. r.flags }, tonumber(a.keepFailed))
   end
-  if f then flow().write(f, tonumber(known[3] or ""), {}) end
+  if f then flow().write(f, tonumber(known[3] or "")) end
   finish_sweep(bin)
   events_tell(log, "x" .. a.id .. "\t" .. a.reason, 1)
   events_flush(log)

@@ -1,9 +1,11 @@
 -- @include record
 -- Counts a task's jobs and transitions, changing nothing. Cancelled jobs whose ids are still in the list don't count;
 -- jobs that are due count as waiting, promoted or not.
--- Replies { time, waiting, delayed, active, completed, failed, cancelled, oldest, epoch, transitions ... } in the order of ARGV.
+-- Replies { time, waiting, delayed, active, parked, completed, failed, cancelled, expired, oldest, paused, epoch,
+-- transitions ... } in the order of ARGV; paused: "1" while the task is.
 local now = server_time()
-local tombs = tonumber(redis.call("HGET", q.stats, "tombs") or "0")
+local hints = redis.call("HMGET", q.stats, "tombs", "parked", "paused")
+local tombs = tonumber(hints[1] or "0")
 local due = redis.call("ZCOUNT", q.delayed, "-inf", whole(now))
 local newer = redis.call("ZCARD", a.base .. "newer")
 local waiting = math.max(redis.call("LLEN", q.waiting) - tombs, 0) + redis.call("ZCARD", q.priority) + newer + due
@@ -41,8 +43,9 @@ local names = { "epoch" }
 for i = first, #ARGV do names[#names + 1] = ARGV[i] end
 local values = redis.call("HMGET", q.stats, unpack(names))
 local reply = {
-  now, waiting, delayed, redis.call("ZCARD", q.active), redis.call("LLEN", q.completed), redis.call("ZCARD", q.failed),
-  redis.call("LLEN", q.cancelled), whole(oldest or 0), values[1] or "",
+  now, waiting, delayed, redis.call("ZCARD", q.active), tonumber(hints[2] or "0"), redis.call("LLEN", q.completed),
+  redis.call("ZCARD", q.failed), redis.call("LLEN", q.cancelled), redis.call("LLEN", a.base .. "expired"),
+  whole(oldest or 0), hints[3] or "", values[1] or "",
 }
 for k = 2, #names do reply[#reply + 1] = values[k] or "0" end
 return reply

@@ -44,9 +44,9 @@ if ids then
     return wrong
   end
 else
-  local jobs, said = enqueue_rare().read(a, ARGV, first, now)
+  local jobs, said, p = enqueue_rare().read(q, a, ARGV, first, now)
   if not jobs then return redis.error_reply(said) end
-  heads = enqueue_rare().write(q, a, jobs, now, tonumber(known[2] or ""))
+  heads = enqueue_rare().write(q, a, jobs, now, tonumber(known[2] or ""), p)
   answer, n = said, #jobs
 end
 

@@ -2,12 +2,13 @@
 -- @include newcomer
 -- @include events
 -- @lazy claim_rare
--- Stores one new, plain job at the back of the list. Where nothing waits before it, the caller gets it at once, taken and
+-- Stores one new, plain job at the back of the list. Where nothing waits before it (and the task is not paused), the caller gets it at once, taken and
 -- leased as by a claim. asking "1": only answers what this very call has done before; if nothing, it never will.
 -- Replies { "stored", time, seq, record }: no record where the job waits (or is not known), an empty one where a repeated
 -- call finds it held no more.
 local lane = "lane:" .. a.lane
-local known = redis.call("HMGET", q.stats, lane, "epoch", "dispatched", "ranked", "seq", "token", "started")
+local known = redis.call("HMGET", q.stats, lane, "epoch", "dispatched", "ranked", "seq", "token", "started",
+  "paused")
 local verdict, answer = lane_check(known[1], tonumber(a.n))
 local now = server_time()
 if verdict == "stale" then return { "stale" } end
@@ -29,7 +30,7 @@ local log = events_begin(q.events, a.instance, a.maxlen, tonumber(known[5] or 0)
 local place = redis.call("LPUSH", q.waiting, a.id)
 local token, text, records = known[6] or "0", nil, {}
 local wrong
-if place > 1 or known[4] == "1" then
+if place > 1 or known[4] == "1" or known[8] then
   newcomer_add(records, a.base, a.id, (data and fresh_apart or fresh_head) .. created .. ",,,,,,,,\n\n" .. body, data)
   newcomer_store(records)
   wrong = place == 1 and redis.pcall("ZADD", q.wake, 0, "w")

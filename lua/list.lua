@@ -29,6 +29,12 @@ if a.state == "waiting" then
   end
 elseif a.state == "delayed" then
   places = redis.call("ZRANGE", q.delayed, "(" .. whole(now), "+inf", "BYSCORE", "LIMIT", from, a.limit)
+elseif a.state == "parked" then
+  places = redis.call("ZRANGE", a.base .. "parked", from, to)
+  -- Their key and their rank stand before the place.
+  for k, member in ipairs(places) do places[k] = string.match(member, "^[^\t]*\t[^\t]*\t(.*)$") end
+elseif a.state == "expired" then
+  places = redis.call("LRANGE", a.base .. "expired", from, to)
 elseif a.state == "active" then
   places = redis.call("ZRANGE", q.active, from, to)
 elseif a.state == "failed" then

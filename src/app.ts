@@ -19,6 +19,7 @@ import type { AppEventName, AppEvents, EventMeta } from "./model/events.ts"
 import { Observers } from "./model/observers.ts"
 import { checkNames, invalid } from "./model/options.ts"
 import type { Schema, SchemaInput, SchemaOutput } from "./model/standard-schema.ts"
+import { Pauser } from "./pauser.ts"
 import { Producers } from "./producers.ts"
 import { Registry } from "./registry.ts"
 import type { AnyTaskOptions, Handler, TaskOptions } from "./rules/definition.ts"
@@ -56,6 +57,7 @@ export class Taskora {
   private readonly scheduling: Scheduling
   /** Jobs that failed for good: lists them, gives them another life, or forgets them. */
   readonly deadLetters: DeadLetters
+  private readonly pauser: Pauser
   private readonly backlog = new Backlog()
   private readonly tasks: Registry
   private readonly middleware: Middleware<MiddlewareContext>[] = []
@@ -114,6 +116,7 @@ export class Taskora {
       producer: (task) => this.producers.of(task),
       cancel: (task, id, reason) => this.management.canceller.request(task, id, reason),
     })
+    this.pauser = new Pauser(this.core, ready)
     const parts = { worker: this.worker, queue: new QueueRead(this.core, names) }
     this.source = makeSource(this.core, { ...parts, schedules: () => this.scheduling.facts() })
     const task = (name: string) => this.tasks.get(name)
@@ -126,10 +129,22 @@ export class Taskora {
     })
     this.schedules = this.scheduling.schedules
     this.observers.source(this.source)
-    const { core, hub, backlog, connection, worker, source, workflows, scheduling } = this
+    const { core, hub, backlog, connection, worker, source, workflows, scheduling, pauser } = this
     const { canceller, inspector } = this.management
     this.tasks = new Registry({
-      ...{ core, hub, backlog, connection, worker, source, canceller, inspector, workflows, scheduling },
+      ...{
+        core,
+        hub,
+        backlog,
+        connection,
+        worker,
+        source,
+        canceller,
+        inspector,
+        workflows,
+        scheduling,
+        pauser,
+      },
       producer: (task) => this.producers.of(task),
       options: this.options,
     })

@@ -4,10 +4,11 @@ import { checkJobId, newId } from "./model/names.ts"
 import type { TraceRelation } from "./model/observer.ts"
 import { checkNames, invalid, wholeNumber } from "./model/options.ts"
 import { type Definition, resolveRelation } from "./rules/definition.ts"
+import { type FlowDispatchOptions, flowDispatchNames, flowLines } from "./rules/flow.ts"
 import type { Core } from "./store/core.ts"
 
 /** `debounce`, `throttle`, `deduplicate` and `jobId` exclude one another. */
-export interface DispatchOptions extends GateOptions {
+export interface DispatchOptions extends GateOptions, FlowDispatchOptions {
   /** How long to wait before the job may run. Default 0. */
   readonly delay?: Duration
   /** 0 to 2^21; higher ones run first, equal ones in order. Default 0. */
@@ -38,14 +39,27 @@ export interface PreparedJob {
 }
 
 const highestPriority = 2 ** 21
-const optionNames = ["delay", "priority", "jobId", ...gateNames, "throwOnReject", "trace", "skipValidation"]
+const optionNames = [
+  "delay",
+  "priority",
+  "jobId",
+  ...gateNames,
+  ...flowDispatchNames,
+  "throwOnReject",
+  "trace",
+  "skipValidation",
+]
 /** Stands for no options at all, the usual case. */
 export const plainJob: DispatchOptions = Object.freeze({})
 
-/** @throws TaskoraError (`INVALID`) naming the option that is wrong */
-export function prepareJob(given: DispatchOptions, definition: Definition, core: Core): PreparedJob {
-  const { name, version } = definition
-  if (given === plainJob && version === 1)
+/** @throws TaskoraError (`INVALID`) naming the option that is wrong, and what the task's `concurrencyKey` throws */
+export function prepareJob(
+  given: DispatchOptions,
+  definition: Definition,
+  { core, data }: { readonly core: Core; readonly data: unknown },
+): PreparedJob {
+  const { name, version, flow } = definition
+  if (given === plainJob && version === 1 && flow.key === undefined && flow.maxTtlMs === undefined)
     return { id: newId(), delayMs: 0, priority: 0, skipValidation: false, options: "" }
   const what = `task "${name}": dispatch`
   checkNames(given, optionNames, what)
@@ -56,7 +70,8 @@ export function prepareJob(given: DispatchOptions, definition: Definition, core:
   const delayMs = given.delay === undefined ? 0 : durationMs(given.delay, `${what}: delay`)
   const priority =
     given.priority === undefined ? 0 : wholeNumber(given.priority, `${what}: priority`, 0, highestPriority)
-  const lines = version > 1 ? [`v ${version}`] : []
+  const lines = flowLines({ ...given, delayMs }, flow, { data, what })
+  if (version > 1) lines.push(`v ${version}`)
   if (typeof throwOnReject !== "boolean")
     throw invalid(`${what}: throwOnReject must be true or false, not ${show(throwOnReject)}`)
   const gate = resolveGate(given, what, { definition, core })

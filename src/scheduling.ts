@@ -110,10 +110,10 @@ export class Scheduling {
   private rules(own?: Definition): ScheduleRules {
     return {
       taskOf: (task) => this.taskOf(task, own),
-      options: (task) => {
+      options: (task, data) => {
         const definition = task === own?.name ? own : this.host.task(task)!.definition
         // Firings have names; which, their options need not know.
-        return prepareJob({ jobId: "named" }, definition, this.core).options
+        return prepareJob({ jobId: "named" }, definition, { core: this.core, data }).options
       },
       encode: (data, task) => this.encode(data, `data of a schedule of task "${task}"`),
     }

@@ -15,6 +15,7 @@ import { PayloadTooLargeError, type TaskoraError } from "./model/errors.ts"
 import type { EventMeta, TaskEventName, TaskEvents } from "./model/events.ts"
 import type { Dispatch, JobHeaders } from "./model/observer.ts"
 import { checkNames, invalid, wholeNumber } from "./model/options.ts"
+import type { Pauser } from "./pauser.ts"
 import type { Producer } from "./producer.ts"
 import type { Definition } from "./rules/definition.ts"
 import type { Codec } from "./rules/serializer.ts"
@@ -32,6 +33,7 @@ export interface TaskHost {
   /** Whether data is validated as it is dispatched. */
   readonly validateOnDispatch: boolean
   readonly canceller: Canceller
+  readonly pauser: Pauser
   readonly inspector: Inspector
   /** Dispatches what this task's jobs are built into. */
   readonly workflows: Dispatcher
@@ -64,7 +66,7 @@ export class Task<In = unknown, Out = unknown> {
    * @throws TaskoraError (`INVALID`) for options that are wrong
    */
   dispatch(data: In, options: DispatchOptions = plainJob): JobHandle<Out, In> {
-    const job = this.prepare(options)
+    const job = this.prepare(options, data)
     const handle = new JobHandle<Out, In>(job.id, this.handles)
     const { core } = this.host
     if (core.observers.none) {
@@ -86,7 +88,7 @@ export class Task<In = unknown, Out = unknown> {
       throw invalid(`task "${this.name}": dispatchMany takes a list of { data, options }`)
     const prepared = jobs.map((item) => {
       checkNames(item, ["data", "options"], `task "${this.name}": dispatchMany`)
-      return this.prepare(item.options ?? {}, { count: jobs.length, many: true })
+      return this.prepare(item.options ?? {}, item.data, { count: jobs.length, many: true })
     })
     if (jobs.length === 0) return []
     const dispatch = this.announce({
@@ -156,9 +158,23 @@ export class Task<In = unknown, Out = unknown> {
     return this.emitter.on(event, listener as never)
   }
 
-  private prepare(options: DispatchOptions, call = { count: 1, many: false }): PreparedJob {
+  /**
+   * Lets no further job of this task begin, in any process, until `resume()`; what is active goes on, and so does everything
+   * else: dispatching, delays, expiry. Resolves when the store has confirmed it.
+   * @throws ConnectionError, UnconfirmedError, PermissionError or TaskoraError (`STORE`)
+   */
+  pause(): Promise<void> {
+    return this.host.pauser.set(this.name, true)
+  }
+
+  /** Ends a pause; does nothing where there is none. @throws as `pause()` */
+  resume(): Promise<void> {
+    return this.host.pauser.set(this.name, false)
+  }
+
+  private prepare(options: DispatchOptions, data: In, call = { count: 1, many: false }): PreparedJob {
     try {
-      return prepareJob(options, this.definition, this.host.core)
+      return prepareJob(options, this.definition, { core: this.host.core, data })
     } catch (error) {
       const { observers } = this.host.core
       const dispatch = this.announce({ ...call, delayMs: 0, priority: 0 })

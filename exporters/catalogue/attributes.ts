@@ -22,6 +22,7 @@ export const cause = closed("cause", [
   "error",
   "timeout",
   "stalled",
+  "expired",
   "other",
 ] as const satisfies FailureCause[])
 export const reason = closed("reason", [
@@ -40,7 +41,7 @@ export const reason = closed("reason", [
 export const skipReason = closed("reason", ["overlap"] as const satisfies SkipReason[])
 export const action = closed("action", ["recovered", "failed"])
 export const cancelledState = closed("state", ["waiting", "delayed", "active"])
-export const queueState = closed("state", ["waiting", "delayed", "active"])
+export const queueState = closed("state", ["waiting", "parked", "delayed", "active"])
 export const slotState = closed("state", ["busy", "idle", "abandoned"])
 export const errorKind = closed("kind", [
   "connection",

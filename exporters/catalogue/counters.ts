@@ -43,6 +43,12 @@ export const counters = {
     [of.task, of.action],
     "Jobs whose worker vanished, counted by the process that recovered them.",
   ),
+  jobsExpired: counter(
+    "taskora.jobs.expired",
+    "{job}",
+    [of.task],
+    "Jobs that were not started within their ttl, counted by the process that noticed it.",
+  ),
   jobsCancelled: counter(
     "taskora.jobs.cancelled",
     "{job}",

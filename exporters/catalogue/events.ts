@@ -29,6 +29,7 @@ export const eventInstruments: Readonly<Record<AppEventName, readonly Instrument
     histograms.jobTotal,
     histograms.jobAttempts,
   ],
+  "task:expired": [counters.jobsExpired, counters.jobsFailed, histograms.jobTotal, histograms.jobAttempts],
   "workflow:completed": [counters.workflowsCompleted, histograms.workflowDuration],
   "workflow:failed": [counters.workflowsFailed, histograms.workflowDuration],
   "workflow:cancelled": [counters.workflowsCancelled, histograms.workflowDuration],

@@ -19,9 +19,10 @@ export const gauges = {
       "taskora.queue.jobs",
       "{job}",
       [of.task, of.queueState],
-      "Jobs in the queue; those that are due count as waiting.",
+      "Jobs in the queue; those that are due count as waiting, parked ones wait for a slot of their concurrency key.",
     ),
   ),
+  taskPaused: clusterWide(gauge("taskora.task.paused", "", [of.task], "1 while the task is paused, else 0.")),
   queueOldest: clusterWide(
     gauge(
       "taskora.queue.oldest.timestamp",

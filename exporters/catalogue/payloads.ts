@@ -122,6 +122,11 @@ export const taskEventFacts: { readonly [K in TaskEventName]: EventFacts<TaskEve
       },
     },
   },
+  expired: {
+    when: "The job was not started within its `ttl`; not told where the task discards such jobs. Also in backoff before a retry.",
+    by: "the process that noticed it: a worker that came across the job, or whose upkeep found it due",
+    fields: { id, attempt: { type: "number", meaning: "attempts begun before, 0 for none" } },
+  },
 }
 
 /** What the second argument of a listener tells. */

@@ -100,6 +100,7 @@ export function readQueue(snapshot: QueueSnapshot, labelOf: LabelOf): Readings {
   const transitions = counters.clusterTransitions.attributes[1].values
   for (const queue of queues) {
     for (const state of states) readings.add(gauges.queueJobs, [queue.task, state], queue[state])
+    readings.add(gauges.taskPaused, [queue.task], queue.paused ? 1 : 0)
     readings.add(gauges.queueOldest, [queue.task], queue.oldestAt / 1000)
     readings.add(gauges.taskWorkers, [queue.task], queue.workers)
     for (const name of transitions) {
@@ -121,7 +122,8 @@ function emptyQueue(): TaskQueue {
   const transitions = Object.fromEntries(
     counters.clusterTransitions.attributes[1].values.map((name) => [name, 0]),
   ) as Record<TransitionName, number>
-  return { task: other, waiting: 0, delayed: 0, active: 0, oldestAt: 0, workers: 0, transitions }
+  const counts = { waiting: 0, parked: 0, delayed: 0, active: 0, oldestAt: 0, workers: 0 }
+  return { task: other, ...counts, paused: false, transitions }
 }
 
 function merge(a: TaskQueue, b: TaskQueue): TaskQueue {
@@ -129,6 +131,8 @@ function merge(a: TaskQueue, b: TaskQueue): TaskQueue {
   return {
     task: a.task,
     waiting: a.waiting + b.waiting,
+    parked: a.parked + b.parked,
+    paused: a.paused || b.paused,
     delayed: a.delayed + b.delayed,
     active: a.active + b.active,
     // 0 says that there is none.

@@ -31,6 +31,7 @@ export class TaskMeasures {
   readonly retried: Counter
   readonly revived: Counter
   readonly stalled
+  readonly expired: Counter
   readonly cancelled
   readonly progress: Counter
   readonly leasesLost: Counter
@@ -69,6 +70,7 @@ export class TaskMeasures {
     this.retried = f.jobsRetried.child(label)
     this.revived = f.jobsRevived.child(label)
     this.stalled = each(action.values, (v) => f.jobsStalled.child(label, v))
+    this.expired = f.jobsExpired.child(label)
     this.cancelled = each(state.values, (v) => f.jobsCancelled.child(label, v))
     this.progress = f.progressReports.child(label)
     this.leasesLost = f.leasesLost.child(label)

@@ -9,7 +9,8 @@ type Rules = { readonly [K in Transition["kind"]]: (transition: Of<K>) => void }
 /**
  * What each transition measures. At rest, per task, over all processes:
  * started = completed + attempts.failed + cancelled{active} + stalled{recovered} + released + active;
- * dispatched + revived = completed + failed + cancelled + waiting + delayed + active.
+ * jobs.failed = attempts.failed{will_retry=false} + jobs.failed{cause=expired};
+ * dispatched + revived = completed + failed + cancelled + expired{discarded} + waiting + parked + delayed + active.
  */
 export function transitionRules(tasks: Tasks, process: ProcessMeasures, clock: Source["clock"]): Rules {
   return {
@@ -96,6 +97,14 @@ export function transitionRules(tasks: Tasks, process: ProcessMeasures, clock: S
     },
     // Nothing came to be.
     "workflow refused"() {},
+    // One that is kept has failed without an attempt; of one that is discarded, this counter is all.
+    expired({ task: name, discarded, totalMs, attempts }) {
+      const task = tasks.get(name)
+      task.expired.add()
+      if (discarded) return
+      task.failed.expired.add()
+      ended(task, "failed", totalMs, attempts)
+    },
     "worker ready"() {
       process.workerStarts.add()
       process.workersReadyAt = clock.now()

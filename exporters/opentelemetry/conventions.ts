@@ -35,7 +35,8 @@ export const attributeMeanings = {
   "exception.stacktrace": 'its stack, with `capture.errors: "message"`',
   "messaging.taskora.attempt": "number of the attempt, from 1",
   "messaging.taskora.max_attempts": "attempts that the job may have",
-  "messaging.taskora.outcome": "`completed`, `failed`, `retried`, `cancelled`, `released` or `lost`",
+  "messaging.taskora.outcome":
+    "`completed`, `failed`, `retried`, `cancelled`, `released` or `lost`; of a job that expired `expired` or `discarded`",
   "messaging.taskora.will_retry": "whether another attempt follows the failed one",
   "messaging.taskora.wait_ms": "eligible to claimed, ms",
   "messaging.taskora.delay_ms": "delay of the dispatch, or backoff to the next attempt, ms",

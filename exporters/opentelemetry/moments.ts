@@ -40,6 +40,24 @@ export class MomentSpans {
     span.end()
   }
 
+  /** In the trace of the dispatch, made by the process that noticed it. */
+  expired(expired: Kind<"expired">) {
+    const tracer = this.#tracing.tracer()
+    if (!tracer) return
+    const attributes = this.#tracing.about(expired.task, "expire", undefined, expired.id)
+    attributes["messaging.taskora.attempt"] = expired.attempts
+    attributes["messaging.taskora.outcome"] = expired.discarded ? "discarded" : "expired"
+    const { context: parent } = extract(expired.headers)
+    const links = linksTo({ previousRun: expired.previousRun })
+    const span = tracer.startSpan(
+      `expire ${expired.task}`,
+      { kind: SpanKind.INTERNAL, attributes, links },
+      parent,
+    )
+    if (!expired.discarded) markFailed(span, "ExpiredError")
+    span.end()
+  }
+
   /**
    * In the trace of whoever called `cancel()`, linked to the job's. A request that recovery honoured (the job was
    * active, its worker gone) has no caller in this process: then the job's own trace it is.

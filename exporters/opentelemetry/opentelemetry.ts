@@ -108,6 +108,8 @@ function tell(transition: Transition, sends: SendSpans, runs: RunSpans, moments:
       return sends.workflowRefused(transition)
     case "workflow ended":
       return moments.workflowEnded(transition)
+    case "expired":
+      return moments.expired(transition)
     case "worker ready":
       return moments.ready(transition)
     case "worker closing":

@@ -101,6 +101,14 @@ export const spans = {
     ],
     events: [],
   },
+  expire: {
+    name: "expire <task>",
+    kind: "INTERNAL",
+    when: "a job was not started within its `ttl`; made by the process that noticed it",
+    place: "child of the dispatch; linked to the previous run",
+    attributes: [...ofJobs, "messaging.taskora.attempt", "messaging.taskora.outcome", "error.type"],
+    events: [],
+  },
   cancel: {
     name: "cancel <task>",
     kind: "CLIENT",
@@ -200,6 +208,7 @@ export const eventSpans: Readonly<
   "task:retrying": { spans: ["process"], event: "retry scheduled" },
   "task:stalled": { spans: ["recover"] },
   "task:cancelled": { spans: ["process", "cancel"], event: "cancelled" },
+  "task:expired": { spans: ["expire"] },
   "workflow:completed": { spans: ["workflowEnd"] },
   "workflow:failed": { spans: ["workflowEnd"] },
   "workflow:cancelled": { spans: ["workflowEnd"] },

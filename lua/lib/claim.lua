@@ -36,41 +36,49 @@ end
 -- `flow`, where the task's jobs may have terms.
 local function claim_choose(a, want, found, keys, texts, f)
   local places, ids, jobs, at = found.places, found.ids, found.jobs, found.at
-  local taken, aside = #jobs, 0
-  for k = 1, #places do
-    if taken == want then
-      found.more = true
-      if k <= found.ranked then found.ranked, found.unranked = k - 1, false end
-      break
-    end
-    local text, ranks = texts[at + k], k <= found.ranked
-    if not ranks then found.popped = found.popped + 1 end
-    local job
-    if text and not ranks and string.sub(text, 1, fresh_length) == fresh_head then
-      -- The usual case, a job of the list before its first run: there is no need to take its record apart.
-      job = { text = text }
-    elseif text and not ranks and string.sub(text, 1, apart_length) == fresh_apart then
-      job = { text = text, apart = true }
-    end
-    if not job or places[k] ~= ids[k] then
-      job = claim_rare().job(places[k], text, ranks)
-    end
-    if job and f and job.r and not flow().claimed(f, ids[k], job.r) then
-      aside = aside + 1
-    elseif job then
-      taken = taken + 1
-      job.key, job.id = keys[at + k], ids[k]
-      if job.apart then
-        found.apart = found.apart or {}
-        found.apart[#found.apart + 1] = a.base .. "data:" .. job.id
+  local taken, from, to = #jobs, 1, #places
+  while from <= to do
+    for k = from, to do
+      if taken == want then
+        found.more = true
+        if k <= found.ranked then found.ranked, found.unranked = k - 1, false end
+        break
       end
-      jobs[taken] = job
-    elseif not ranks then
-      -- What a cancelled job left behind.
-      found.tombs = found.tombs + 1
+      local text, ranks = texts[at + k], k <= found.ranked
+      if not ranks then found.popped = found.popped + 1 end
+      local job
+      if text and not ranks and string.sub(text, 1, fresh_length) == fresh_head then
+        -- The usual case, a job of the list before its first run: there is no need to take its record apart.
+        job = { text = text }
+      elseif text and not ranks and string.sub(text, 1, apart_length) == fresh_apart then
+        job = { text = text, apart = true }
+      end
+      if not job or places[k] ~= ids[k] then
+        job = claim_rare().job(places[k], text, ranks)
+      end
+      if job and f and job.r and not flow().starts(f, ids[k], job.r) then
+        found.passed = true
+      elseif job then
+        taken = taken + 1
+        job.key, job.id = keys[at + k], ids[k]
+        if job.apart then
+          found.apart = found.apart or {}
+          found.apart[#found.apart + 1] = a.base .. "data:" .. job.id
+        end
+        jobs[taken] = job
+      elseif not ranks then
+        -- What a cancelled job left behind.
+        found.tombs = found.tombs + 1
+      end
     end
+    from = to + 1
+    if found.passed and taken < want and flow().further(f, a, found, keys, texts) then to = #places end
   end
-  if taken < want and found.tombs + aside == 0 then found.more = false end
+  if found.passed then
+    found.more = taken == want or found.capped or f.left_aside or false
+  elseif taken < want and found.tombs == 0 then
+    found.more = false
+  end
   if found.apart then found.datas = redis.call("MGET", unpack(found.apart)) end
 end
 
@@ -93,6 +101,7 @@ local function claim_write(q, a, found, call, token, reply)
     local job = jobs[k]
     local id, own, text = job.id, whole(token + k), job.text
     if job.r then
+      if call.f then flow().started(call.f, id, job.r, own) end
       text = claim_rare().lease(job, own, a.attempts, call)
     else
       local from = (job.apart and apart_length or fresh_length) + 1

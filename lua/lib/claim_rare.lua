@@ -20,6 +20,15 @@ local function lease(taken, token, max, call)
   return record_text(r)
 end
 
+-- Whether nobody holds a job of the task but the runs that end with this call.
+local function alone(q, items)
+  local leaving = 0
+  for _, item in ipairs(items) do
+    if item.held and item.kind ~= "progress" then leaving = leaving + 1 end
+  end
+  return redis.call("ZCARD", q.active) == leaving
+end
+
 -- The record of a job, and its data where that lies apart; an empty record where it is no longer held under the token.
 local function held(a, id, token)
   local text = redis.call("MGET", a.base .. "job:" .. id)[1]
@@ -31,8 +40,13 @@ end
 
 -- Answers a repeated call: the same words, and the claimed jobs as far as they are still held.
 local function again(q, a, now, answer)
-  local words, seq, more, token, ids, reasons = string.match(answer, "^(%a*)\n(%d+)\n(%d*)\n(%d+)\n([^\n]*)\n(.*)$")
+  local words, seq, more, token, ids, reasons, expired =
+    string.match(answer, "^(%a*)\n(%d+)\n(%d*)\n(%d+)\n([^\n]*)\n([^\n]*)\n?(.*)$")
   local reply = { "settled", now, words, seq, redis.call("HGET", q.stats, "due") or "", more, reasons }
+  if expired ~= "" then
+    reply[1], reply[8] = "expired", {}
+    for part in string.gmatch(expired, "[^\n]+") do table.insert(reply[8], (string.gsub(part, "\1", "\n"))) end
+  end
   for id in string.gmatch(ids, "[^\t]+") do
     token = token + 1
     local text, data = held(a, id, token)
@@ -43,4 +57,4 @@ local function again(q, a, now, answer)
   return reply
 end
 
-return { job = job, lease = lease, held = held, again = again }
+return { job = job, lease = lease, alone = alone, held = held, again = again }

@@ -1,5 +1,5 @@
 -- @include queue
--- @include terms
+-- @include parking
 -- @lazy gates
 -- What `enqueue` needs for jobs with options: a delay, a priority, a name, terms, and gates.
 
@@ -74,9 +74,10 @@ local function is_known(a, job)
 end
 
 -- Takes the jobs apart and settles which are stored: those, and a letter for each, behind them a line for each letter that
--- takes one (see `gates`). A wrong option is an error, in words.
-local function read(a, argv, first, now)
+-- takes one (see `gates`); and what was read of their concurrency keys. A wrong option is an error, in words.
+local function read(q, a, argv, first, now)
   local jobs, seen, words, notes = {}, {}, {}, {}
+  local p = parking_open(q, a.base, now)
   for i = first, #argv, 3 do
     local id, options = argv[i], argv[i + 1]
     local job = { id = id }
@@ -94,78 +95,104 @@ local function read(a, argv, first, now)
       if word == "s" or word == "b" then
         seen[id] = true
         jobs[#jobs + 1] = job
+        if job.terms and job.terms.limit and job.delay == 0 then job.parked = parking_bars(p, job.terms) end
       end
     end
   end
-  return jobs, table.concat(words) .. table.concat(notes)
+  return jobs, table.concat(words) .. table.concat(notes), p
 end
 
--- Writes them; returns the heads of the records of those that they replaced, if any. `due`: when the next delayed job falls
--- due, as far as known.
-local function write(q, a, jobs, now, due)
-  if #jobs == 0 then return end
-  -- The nonces are those that the HINCRBY after the MSET reserves: nothing else runs in between, and the first write
-  -- must be one that a full server refuses.
-  local before = tonumber(redis.call("HGET", q.stats, "order") or "0")
-  local records, back, scored, earliest, nonces = {}, {}, {}, nil, 0
-  local expiring, expires, special, gated = {}, nil, false, false
-  for _, job in ipairs(jobs) do
-    local r = record_new(whole(now), job.body)
-    job.r = r
-    if job.data then r.flags = "b" end
-    if job.node then r.flags = r.flags .. "n" end
-    if job.terms and next(job.terms) then
-      terms_set(r, job.terms)
-      special = true
-    end
-    if job.chosen or job.nonced then
-      nonces = nonces + 1
-      r.nonce = whole(before + nonces)
-    end
-    if job.priority and job.priority > 0 then r.priority = whole(job.priority) end
-    if job.delay and job.delay > 0 then
-      local at = now + job.delay
-      r.state, r.eligible, r.life = "d", whole(at), whole(at)
-      if not job.dropped then
-        scored[#scored + 1] = r.eligible
-        scored[#scored + 1] = record_place(job.id, r)
-        if not earliest or at < earliest then earliest = at end
-      end
-    else
-      back[#back + 1] = job
-    end
-    if job.terms and job.terms.expires and not job.dropped then
-      expiring[#expiring + 1] = job.terms.expires
-      expiring[#expiring + 1] = record_place(job.id, r)
-      local at = tonumber(job.terms.expires)
-      if not expires or at < expires then expires = at end
-    end
-    if job.gate then gated = true end
-    -- What another job of this call has replaced already is written as that, behind.
-    if not job.dropped then newcomer_add(records, a.base, job.id, record_text(r), job.data) end
+-- Gives a new job its terms, if it has any.
+local function agree(job, batch)
+  local r, terms = job.r, job.terms
+  if not terms or not next(terms) then return end
+  if terms.limit then
+    batch.last = batch.last + 1
+    terms.turn = whole(batch.last)
   end
-  -- Reads of all keys that will be written: one of another type must show before the first write.
-  if #back > 0 then
+  terms_set(r, terms)
+  batch.special = true
+  if terms.expires and not job.dropped then
+    batch.expiring[#batch.expiring + 1] = terms.expires
+    batch.expiring[#batch.expiring + 1] = record_place(job.id, r)
+    batch.expires = math.min(batch.expires or tonumber(terms.expires), tonumber(terms.expires))
+  end
+end
+
+-- Gives a new job its record and its place; `batch` gathers what is written once for all.
+local function born(job, now, batch)
+  local r = record_new(whole(now), job.body)
+  job.r = r
+  if job.data then r.flags = "b" end
+  if job.node then r.flags = r.flags .. "n" end
+  if job.chosen or job.nonced then
+    batch.last = batch.last + 1
+    r.nonce = whole(batch.last)
+  end
+  if job.priority and job.priority > 0 then r.priority = whole(job.priority) end
+  agree(job, batch)
+  if job.gate then batch.gated = true end
+  if job.delay and job.delay > 0 then
+    local at = now + job.delay
+    r.state, r.eligible, r.life = "d", whole(at), whole(at)
+    -- What another job of this call has replaced already is written as that, behind.
+    if job.dropped then return end
+    batch.scored[#batch.scored + 1] = r.eligible
+    batch.scored[#batch.scored + 1] = record_place(job.id, r)
+    batch.earliest = math.min(batch.earliest or at, at)
+  elseif job.parked then
+    -- Among those with a priority it has its place already, should it be released.
+    r.state, r.order = "k", r.priority ~= "" and job.terms.turn or ""
+    batch.parked[#batch.parked + 1] = "0"
+    batch.parked[#batch.parked + 1] = parking_member(job.terms, job.id, r)
+  else
+    batch.back[#batch.back + 1] = job
+  end
+end
+
+-- Reads of all keys that will be written: one of another type must show before the first write.
+local function try_keys(q, a, batch)
+  if #batch.back > 0 then
     redis.call("LLEN", q.waiting)
     redis.call("ZCARD", q.priority)
   end
-  if #scored > 0 then redis.call("ZCARD", q.delayed) end
+  if #batch.scored > 0 then redis.call("ZCARD", q.delayed) end
+  if #batch.expiring > 0 then redis.call("ZCARD", a.base .. "expiring") end
   redis.call("ZCARD", q.wake)
-  if gated then gates().ready(q, a, now) end
+end
+
+-- Writes them; returns the heads of the records of those that they replaced, if any. `due`: when the next delayed job falls
+-- due, as far as known. `p`: what `read` found of their keys.
+local function write(q, a, jobs, now, due, p)
+  if #jobs == 0 then return end
+  -- The nonces (and turns) are those that the HINCRBY after the MSET reserves: nothing else runs in between, and the first
+  -- write must be one that a full server refuses.
+  local before = tonumber(redis.call("HGET", q.stats, "order") or "0")
+  local batch = { last = before, back = {}, scored = {}, expiring = {}, parked = {} }
+  local records = {}
+  for _, job in ipairs(jobs) do
+    born(job, now, batch)
+    if not job.dropped then newcomer_add(records, a.base, job.id, record_text(job.r), job.data) end
+  end
+  try_keys(q, a, batch)
+  if batch.gated then gates().ready(q, a, now) end
   newcomer_store(records)
-  queue_orders(q, nonces)
-  queue_back(q, back)
-  due = queue_delay(q, scored, earliest, due)
-  if #expiring > 0 then redis.call("ZADD", a.base .. "expiring", unpack(expiring)) end
-  queue_due(q, expires, due)
-  if special then redis.call("HSET", q.stats, "terms", "1") end
+  queue_orders(q, batch.last - before)
+  queue_back(q, batch.back)
+  due = queue_delay(q, batch.scored, batch.earliest, due)
+  if batch.special then
+    zset_add(a.base .. "expiring", batch.expiring)
+    queue_due(q, batch.expires, due)
+    parking_add(p, batch.parked)
+    redis.call("HSET", q.stats, "terms", "1")
+  end
   -- Those with a priority have got their orders only now.
   local ranked = {}
-  for _, job in ipairs(back) do
+  for _, job in ipairs(batch.back) do
     if job.r.order ~= "" then newcomer_add(ranked, a.base, job.id, record_text(job.r)) end
   end
   newcomer_store(ranked)
-  return gated and gates().write(q, a, now) or nil
+  return batch.gated and gates().write(q, a, now) or nil
 end
 
 -- Answers a repeated call: the same words, and the heads of what was replaced, as far as they are still kept.

@@ -146,7 +146,7 @@ local function recovery_again(receipt)
 end
 
 -- Delayed jobs that are due, with their records.
-local function promotion_read(q, a, now, budget)
+local function promotion_read(q, a, now, budget, f)
   local most = budget_spent(budget) and 0 or math.min(promotion_batch, budget.jobs)
   local places = redis.call("ZRANGE", q.delayed, "-inf", whole(now), "BYSCORE", "LIMIT", 0, most)
   local ready = { jobs = {}, places = {}, more = #places == most }
@@ -160,7 +160,10 @@ local function promotion_read(q, a, now, budget)
     local key = a.base .. "job:" .. id
     local text = budget_read(budget, key)
     local r = text and record_parse(text)
-    if r and r.state == "d" then
+    if f and f.gone[place] then
+      -- It has expired, which comes first.
+      ready.places[k] = place
+    elseif r and r.state == "d" then
       ready.jobs[#ready.jobs + 1] = { id = id, r = r, key = key }
     elseif text and not r then
       -- Damaged: let it be claimed, where it fails in the open.
@@ -192,9 +195,12 @@ local function due_next(q, f)
 end
 
 -- Trims ended jobs that are older than their retention; true where more may be left.
-local function trim_old(q, a, call, budget)
+-- `expired`: jobs of the task have expired.
+local function trim_old(q, a, call, budget, expired)
   local more = false
-  for _, kind in ipairs({ { q.completed, a.ageCompleted }, { q.failed, a.ageFailed }, { q.cancelled, a.ageFailed } }) do
+  local kinds = { { q.completed, a.ageCompleted }, { q.failed, a.ageFailed }, { q.cancelled, a.ageFailed } }
+  if expired then kinds[4] = { a.base .. "expired", a.ageFailed } end
+  for _, kind in ipairs(kinds) do
     local key, oldest = kind[1], call.now - tonumber(kind[2])
     local entry = ended_oldest(q, key, 1)[1]
     local finished = entry and tonumber(string.match(entry, "\t(%d+)\t"))

@@ -43,6 +43,8 @@ export function delivery(
       return { name: event.name, payload: { id, attempt, nextAttempt: fields.nextAttempt!, error }, meta }
     case "stalled":
       return { name: event.name, payload: { id, count: fields.count!, action: fields.action! }, meta }
+    case "expired":
+      return { name: event.name, payload: { id, attempt }, meta }
     case "cancelled": {
       const reason = fields.reason ? { reason: JSON.parse(fields.reason) as string } : {}
       return { name: event.name, payload: { id, ...reason }, meta }

@@ -1,7 +1,17 @@
-import { CancelledError, JobFailedError, JobGoneError } from "../model/errors.ts"
+import { CancelledError, ExpiredError, JobFailedError, JobGoneError } from "../model/errors.ts"
 import type { TaskEvents } from "../model/events.ts"
 import { decodeRecord } from "../store/record.ts"
+import type { StreamEvent } from "../store/stream.ts"
 import type { Delivery } from "./delivery.ts"
+
+export function endsJob({ name, payload }: Delivery): boolean {
+  if (name === "failed") return !(payload as TaskEvents["failed"]).willRetry
+  return name === "completed" || name === "cancelled" || name === "expired"
+}
+
+export function mayEndJob({ name, fields }: StreamEvent): boolean {
+  return ["completed", "cancelled", "expired"].includes(name) || (name === "failed" && !fields.willRetry)
+}
 
 interface Job {
   readonly task: string
@@ -19,6 +29,10 @@ export function gone({ task, id }: Job): JobGoneError {
   return new JobGoneError(
     `job ${id} of task "${task}" is unknown, or its record was trimmed; raise retention, or ask for results before the job ends`,
   )
+}
+
+export function expired({ task, id }: Job): ExpiredError {
+  return new ExpiredError(`job ${id} of task "${task}" was not started within its ttl`)
 }
 
 export function cancelled({ task, id }: Job, reason: string | undefined): CancelledError {

@@ -1,3 +1,4 @@
+import type { Timer } from "../model/clock.ts"
 import { type Deferred, deferred } from "../model/deferred.ts"
 import { TaskoraError } from "../model/errors.ts"
 import { type TaskEventName, type TaskEvents, taskEventNames } from "../model/events.ts"
@@ -9,7 +10,7 @@ import { scripts } from "../store/scripts.ts"
 import { decodeEntry, entryTime, type StreamEvent, unfold } from "../store/stream.ts"
 import type { Delivery } from "./delivery.ts"
 import { Emitter } from "./emitter.ts"
-import { cancelled, failed, gone, storedError } from "./endings.ts"
+import { cancelled, endsJob, expired, failed, gone, mayEndJob, storedError } from "./endings.ts"
 import type { EventHub, Follower } from "./hub.ts"
 import { persist } from "./persist.ts"
 
@@ -21,6 +22,9 @@ export interface FollowedJob {
 }
 
 const pageSize = 100
+/** How long after a job's expiry, and how often from then on, it is asked whether it was discarded. */
+const discardedAfterMs = 1000
+const lookEveryMs = 5000
 
 /** Follows one job from its dispatch on: tells its events, and settles a promise with its end. */
 export class JobFollower implements Follower {
@@ -37,6 +41,7 @@ export class JobFollower implements Follower {
   private alive = 0
   private over = false
   private outcome: Deferred<unknown> | undefined
+  private timer: Timer | undefined
 
   constructor(
     private job: FollowedJob,
@@ -83,8 +88,7 @@ export class JobFollower implements Follower {
 
   missed(event: StreamEvent, error: Error): void {
     if (this.over || !mayEndJob(event)) return
-    this.outcome?.reject(error)
-    this.end()
+    this.fail(error)
   }
 
   lookAgain(): void {
@@ -94,10 +98,7 @@ export class JobFollower implements Follower {
       this.unsure = true
       return
     }
-    this.settleFromStore().catch((error: Error) => {
-      this.outcome?.reject(error)
-      this.end()
-    })
+    this.settleFromStore().catch((error: Error) => this.fail(error))
   }
 
   closed(): void {
@@ -137,9 +138,11 @@ export class JobFollower implements Follower {
     if (this.outcome && !this.over) {
       const reply = await this.fetch("rs")
       const record = decodeRecord(reply.record)
-      if (record) this.settleFrom(record, reply)
-      if (record && !this.over) this.alive = reply.seq
-      if (!record) {
+      if (record) {
+        this.settleFrom(record, reply)
+        if (!this.over) this.alive = reply.seq
+        if (!this.over && record.terms?.discard) this.awaitDiscard(record.terms.expires)
+      } else {
         await this.reread(since)
         if (!this.over && !this.early.some(endsJob)) throw gone(this.job)
       }
@@ -166,6 +169,35 @@ export class JobFollower implements Follower {
     const record = decodeRecord(reply.record)
     if (!record) throw gone(this.job)
     this.settleFrom(record, reply)
+  }
+
+  /** Of a job that is discarded as it expires nothing is told: whoever waits for it must look. */
+  private awaitDiscard(expires: number): void {
+    const { clock } = this.around.core.link
+    const ms = expires - this.around.core.link.serverNow() + discardedAfterMs
+    const look = () => void this.lookForDiscard(expires).catch((error: Error) => this.fail(error))
+    this.timer = clock.setTimeout(look, ms > 0 ? ms : lookEveryMs)
+  }
+
+  private async lookForDiscard(expires: number): Promise<void> {
+    const reply = await this.fetch("r")
+    if (this.over) return
+    const record = decodeRecord(reply.record)
+    if (record) {
+      this.settleFrom(record, reply)
+      if (!this.over) this.awaitDiscard(expires)
+      return
+    }
+    // It is gone: its end is told, or it was discarded.
+    await this.reread((await this.job.stored()).at)
+    this.caughtUp = true
+    for (const delivery of this.early.splice(0)) this.hear(delivery)
+    if (!this.over) this.fail(expired(this.job))
+  }
+
+  private fail(error: Error): void {
+    this.outcome?.reject(error)
+    this.end()
   }
 
   private async reread(since: number): Promise<void> {
@@ -215,6 +247,8 @@ export class JobFollower implements Follower {
     if (name === "completed") {
       if (delivery.meta.resultTruncated) this.outcome?.reject(gone(this.job))
       else this.outcome?.resolve((payload as TaskEvents["completed"]).result)
+    } else if (name === "expired") {
+      this.outcome?.reject(expired(this.job))
     } else if (name === "cancelled") {
       this.outcome?.reject(cancelled(this.job, (payload as TaskEvents["cancelled"]).reason))
     } else if (this.outcome) {
@@ -236,6 +270,8 @@ export class JobFollower implements Follower {
       )
     } else if (record.state === "failed") {
       this.outcome?.reject(failed(this.job, undefined, record.outcome))
+    } else if (record.state === "expired") {
+      this.outcome?.reject(expired(this.job))
     } else if (record.state === "cancelled") {
       this.outcome?.reject(
         cancelled(this.job, record.outcome ? (JSON.parse(record.outcome) as string) : undefined),
@@ -248,6 +284,7 @@ export class JobFollower implements Follower {
 
   private end(): void {
     this.over = true
+    this.around.core.link.clock.clearTimeout(this.timer)
     this.around.hub.unfollow(this.job.task, this)
   }
 
@@ -256,13 +293,4 @@ export class JobFollower implements Follower {
     const keys = link.keys(this.job.task)
     return persist(link, () => link.run(scripts.fetch, keys, { base: keys.base, id: this.id, parts }))
   }
-}
-
-function endsJob({ name, payload }: Delivery): boolean {
-  if (name === "failed") return !(payload as TaskEvents["failed"]).willRetry
-  return name === "completed" || name === "cancelled"
-}
-
-function mayEndJob({ name, fields }: StreamEvent): boolean {
-  return name === "completed" || name === "cancelled" || (name === "failed" && !fields.willRetry)
 }

@@ -16,9 +16,14 @@ export interface TaskStats {
   readonly waiting: number
   readonly delayed: number
   readonly active: number
+  /** Waiting for a slot of their concurrency key. */
+  readonly parked: number
   readonly completed: number
   readonly failed: number
   readonly cancelled: number
+  readonly expired: number
+  /** The names of those of the tasks that are paused. */
+  readonly paused: readonly string[]
   /** When the oldest job that could run became eligible, ms since the epoch; absent when there is none. */
   readonly oldest?: number
   /** Every transition ever made, by kind. */
@@ -76,9 +81,12 @@ export class Inspector {
       waiting: sum((count) => count.waiting),
       delayed: sum((count) => count.delayed),
       active: sum((count) => count.active),
+      parked: sum((count) => count.parked),
       completed: sum((count) => count.completed),
       failed: sum((count) => count.failed),
       cancelled: sum((count) => count.cancelled),
+      expired: sum((count) => count.expired),
+      paused: tasks.filter((_, i) => counts[i]!.paused),
       ...(oldest.length > 0 ? { oldest: Math.min(...oldest) } : {}),
       transitions: Object.fromEntries(
         transitionNames.map((name, i) => [name, sum((count) => count.counters[i] ?? 0)]),
@@ -107,6 +115,10 @@ export class Inspector {
   delayed(options?: ListOptions): Promise<JobPage> {
     return this.list("delayed", options)
   }
+  /** Those that wait for a slot of their concurrency key, key by key. */
+  parked(options?: ListOptions): Promise<JobPage> {
+    return this.list("parked", options)
+  }
   completed(options?: ListOptions): Promise<JobPage> {
     return this.list("completed", options)
   }
@@ -115,6 +127,9 @@ export class Inspector {
   }
   cancelled(options?: ListOptions): Promise<JobPage> {
     return this.list("cancelled", options)
+  }
+  expired(options?: ListOptions): Promise<JobPage> {
+    return this.list("expired", options)
   }
 
   /** The versions of a task's jobs, and whether `since` can be raised. Reads each job, a hundred with each call. */

@@ -95,6 +95,8 @@ export class QueueRead {
       waiting: count.waiting,
       delayed: count.delayed,
       active: count.active,
+      parked: count.parked,
+      paused: count.paused,
       oldestAt: count.oldest,
       workers: workers.filter((tasks) => tasks.includes(task)).length,
       transitions: Object.fromEntries(transitionNames.map((name, i) => [name, values[i] ?? 0])) as Record<

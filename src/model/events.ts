@@ -18,6 +18,8 @@ export interface TaskEvents<R = unknown> {
   stalled: { id: string; count: number; action: StallAction }
   /** The job was cancelled. There is no `reason` key where none was given. */
   cancelled: { id: string; reason?: string }
+  /** The job was not started within its `ttl`. `attempt`: attempts begun before, 0 for none. */
+  expired: { id: string; attempt: number }
 }
 
 /** Payloads of the events of workflows; `duration`: whole ms from the dispatch. `R` is what the workflow gives. */
@@ -69,6 +71,7 @@ export const taskEventNames = [
   "retrying",
   "stalled",
   "cancelled",
+  "expired",
 ] as const satisfies readonly TaskEventName[]
 
 export const workflowEventNames = [

@@ -98,7 +98,8 @@ export interface Attempt {
   trace?: TracePoint
 }
 
-export type FailureCause = "error" | "timeout" | "stalled" | "other"
+/** `expired`: of a job that was not started in time, and so of no attempt. */
+export type FailureCause = "error" | "timeout" | "stalled" | "expired" | "other"
 export type RejectReason =
   | "serialization"
   | "too_large"
@@ -185,6 +186,20 @@ export type Transition =
       readonly reason?: string
       readonly totalMs: number
       /** Attempts started; 0 for a job that never ran. */
+      readonly attempts: number
+      readonly headers: JobHeaders
+      readonly previousRun?: string
+    }
+  /** A job was not started within its `ttl`, and this process noticed it. */
+  | {
+      readonly kind: "expired"
+      readonly task: string
+      readonly id: string
+      /** It leaves no trace but the counters: no event, no record. */
+      readonly discarded: boolean
+      /** `lifeStart` to now. */
+      readonly totalMs: number
+      /** Attempts begun before; 0 for a job that never ran. */
       readonly attempts: number
       readonly headers: JobHeaders
       readonly previousRun?: string

@@ -14,6 +14,9 @@ export interface TaskQueue {
   readonly waiting: number
   readonly delayed: number
   readonly active: number
+  /** Waiting for a slot of their concurrency key. */
+  readonly parked: number
+  readonly paused: boolean
   /** When the oldest job that could run became eligible, ms since the epoch; 0 when there is none. */
   readonly oldestAt: number
   /** Live worker processes that run this task. */
@@ -40,5 +43,7 @@ export const transitionNames = [
   "released",
   "promoted",
   "revived",
+  "expired",
+  "discarded",
 ] as const
 export type TransitionName = (typeof transitionNames)[number]

@@ -1,5 +1,17 @@
-/** Where a job is. `retrying` is said of a delayed job with a failed attempt; counts list it under `delayed`. */
-export type JobState = "waiting" | "delayed" | "retrying" | "active" | "completed" | "failed" | "cancelled"
+/**
+ * Where a job is. `retrying` is said of a delayed job with a failed attempt; counts list it under `delayed`. `parked`: it
+ * waits for a slot of its concurrency key. `expired`: it was not started within its `ttl`.
+ */
+export type JobState =
+  | "waiting"
+  | "parked"
+  | "delayed"
+  | "retrying"
+  | "active"
+  | "completed"
+  | "failed"
+  | "cancelled"
+  | "expired"
 
 /** The collections that hold jobs, each job being in exactly one. */
 export type StoredState = Exclude<JobState, "retrying">
@@ -14,4 +26,6 @@ export const stateLetters: Readonly<Record<string, StoredState>> = {
   c: "completed",
   f: "failed",
   x: "cancelled",
+  k: "parked",
+  e: "expired",
 }

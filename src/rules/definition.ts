@@ -10,6 +10,7 @@ import {
   wholeNumber,
 } from "../model/options.ts"
 import { type CheckOptions, type Checks, checkOptionNames, resolveChecks } from "./checks.ts"
+import { type Flow, type FlowOptions, flowOptionNames, resolveFlow, resolveSingleton } from "./flow.ts"
 import type { Middleware } from "./middleware.ts"
 import { noRetry, type Retry, type RetryOptions, resolveRetry } from "./retry.ts"
 import { type TaskSchedule, taskScheduleNames } from "./schedule.ts"
@@ -27,7 +28,7 @@ export interface ObjectiveOptions {
 }
 
 /** Options of a task without schemas. */
-export interface TaskOptions<In = unknown, Out = unknown> extends VersionOptions {
+export interface TaskOptions<In = unknown, Out = unknown> extends VersionOptions, FlowOptions<In> {
   readonly input?: undefined
   readonly output?: undefined
   readonly handler?: Handler<In, Out>
@@ -71,6 +72,9 @@ export interface Definition {
   readonly info: { readonly owner?: string; readonly runbook?: string }
   readonly objectives: Objectives | undefined
   readonly relation: TraceRelation | undefined
+  /** At most one job of the task is active in all processes. */
+  readonly singleton: boolean
+  readonly flow: Flow
   /** Undefined for a task without schemas and versions. */
   readonly checks: Checks | undefined
   /** Of the data that is dispatched here, and the newest that is claimed. */
@@ -94,6 +98,7 @@ export const taskOptionNames = [
   "trace",
   ...checkOptionNames,
   "schedule",
+  ...flowOptionNames,
 ]
 
 /** Resolves a task's options over the app's defaults. @throws TaskoraError (`INVALID`) naming what is wrong */
@@ -115,10 +120,13 @@ export function define(
   checkNames(info, ["owner", "runbook"], `${what}: info`)
   const checks = resolveChecks(own, what)
   if (own.schedule !== undefined) checkNames(own.schedule, taskScheduleNames, `${what}: schedule`)
+  const singleton = resolveSingleton(own, what)
   return {
     name,
     handler: handler as Handler | undefined,
-    ...resolveDefaults(own, what, defaults),
+    ...resolveDefaults(own, what, singleton ? { ...defaults, concurrency: 1 } : defaults),
+    singleton,
+    flow: resolveFlow(own as FlowOptions<never>, what),
     middleware: middleware as readonly Middleware<MiddlewareContext>[],
     onCancel: onCancel as Definition["onCancel"],
     retention: resolveRetention(own.retention, retention, `${what}: retention`),

@@ -89,10 +89,10 @@ export function checkScheduleName(name: unknown): string {
 
 type Given = Partial<Record<"task" | "every" | "cron" | "timezone" | keyof Conduct<unknown>, unknown>>
 
-/** How a definition is made: `taskOf` checks a task's name, `options` gives those of its jobs, `encode` their data. */
+/** How a definition is made: `taskOf` checks a task's name, `options` gives those of jobs with this data, `encode` their data. */
 export interface ScheduleRules {
   taskOf(task: unknown): string
-  options(task: string): string
+  options(task: string, data: unknown): string
   encode(data: unknown, task: string): string
 }
 
@@ -117,7 +117,7 @@ export function resolveSchedule(what: string, given: object, rules: ScheduleRule
     onMissed,
     overlap,
     jitterMs,
-    options: rules.options(name),
+    options: rules.options(name, data),
     data: rules.encode(data, name),
   }
 }

@@ -1,4 +1,3 @@
-import type { StallAction } from "../model/events.ts"
 import { hasDataApart } from "./record.ts"
 import type { Reply } from "./store.ts"
 
@@ -53,6 +52,14 @@ export interface SettleReply {
   /** Reasons (JSON, or "") of those that became `x`, in order. */
   readonly reasons: readonly string[]
   readonly claimed: readonly ClaimedJob[]
+  /** Jobs that the claim came across and that had expired. */
+  readonly expired: readonly Expired[]
+}
+
+export interface Expired {
+  readonly id: string
+  /** The record before, without data. */
+  readonly record: string
 }
 
 export interface ClaimedJob {
@@ -73,8 +80,27 @@ export function decodeSettle(reply: Reply): SettleReply | Stale {
     due: Number(parts[4]),
     more: parts[5] === "1",
     reasons: split(parts[6]!),
-    claimed: parts.length > 7 ? decodeClaimed(parts, 7) : [],
+    ...decodeJobs(parts),
   }
+}
+
+const nothing: readonly never[] = []
+
+/** What a claim came across. */
+function decodeJobs(parts: readonly string[]): Pick<SettleReply, "claimed" | "expired"> {
+  const ended = parts[0] === "expired"
+  const from = ended ? 8 : 7
+  return {
+    claimed: parts.length > from ? decodeClaimed(parts, from) : nothing,
+    expired: ended ? decodeExpired(parts[7] as unknown as string[]) : nothing,
+  }
+}
+
+function decodeExpired(parts: readonly string[]): Expired[] {
+  return Array.from({ length: parts.length / 2 }, (_, i) => ({
+    id: parts[2 * i]!,
+    record: parts[2 * i + 1]!,
+  }))
 }
 
 function decodeClaimed(parts: readonly (string | null)[], from: number): ClaimedJob[] {
@@ -124,101 +150,39 @@ export function decodeCancel(reply: Reply): CancelReply | Stale {
   return word === "stale" ? "stale" : { at, word, state, record }
 }
 
-export interface UpkeepReply {
-  readonly at: number
-  readonly tasks: readonly (TaskUpkeep | Stale)[]
-}
-
-export interface TaskUpkeep {
-  /** A batch was full: call again at once. */
-  readonly more: boolean
-  /** What became of nodes of workflows may have been left behind. */
-  readonly outbox: boolean
-  readonly due: number
-  readonly promoted: number
-  readonly stalled: readonly Stalled[]
-}
-
-export interface Stalled {
-  readonly id: string
-  readonly action: StallAction | "cancelled"
-  readonly count: number
-  /** When the lease ran out. */
-  readonly deadline: number
-  /** The record before recovery, without data. */
-  readonly record: string
-  /** The request that cancelled it (JSON, or ""). */
-  readonly reason: string
-}
-
-export function decodeUpkeep(reply: Reply): UpkeepReply {
-  const [at, ...groups] = reply as [number, ...string[][]]
-  return { at, tasks: groups.map(decodeTaskUpkeep) }
-}
-
-function decodeTaskUpkeep([word, more, due, promoted, ...rest]: string[]): TaskUpkeep | Stale {
-  if (word === "stale") return "stale"
-  const stalled: Stalled[] = []
-  for (let i = 0; i < rest.length; i += 6) {
-    const [id, action, count, deadline, record, reason] = rest.slice(i, i + 6) as [
-      string,
-      Stalled["action"],
-      ...string[],
-    ]
-    stalled.push({
-      id,
-      action,
-      count: Number(count),
-      deadline: Number(deadline),
-      record: record!,
-      reason: reason!,
-    })
-  }
-  return {
-    more: more!.startsWith("1"),
-    outbox: more!.endsWith("o"),
-    due: Number(due),
-    promoted: Number(promoted),
-    stalled,
-  }
-}
-
 export interface CountReply {
   readonly at: number
   readonly waiting: number
   readonly delayed: number
   readonly active: number
+  readonly parked: number
   readonly completed: number
   readonly failed: number
   readonly cancelled: number
+  readonly expired: number
   readonly oldest: number
+  readonly paused: boolean
   readonly epoch: string
   /** In the order asked for. */
   readonly counters: readonly number[]
 }
 
 export function decodeCount(reply: Reply): CountReply {
-  const [at, waiting, delayed, active, completed, failed, cancelled, oldest, epoch, ...counters] = reply as [
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-    string,
-    string,
-    ...string[],
-  ]
+  const [at, waiting, delayed, active, parked, completed, failed, cancelled, expired, ...rest] =
+    reply as number[]
+  const [oldest, paused, epoch, ...counters] = rest as unknown as [string, string, string, ...string[]]
   return {
-    at,
-    waiting,
-    delayed,
-    active,
-    completed,
-    failed,
-    cancelled,
+    at: at!,
+    waiting: waiting!,
+    delayed: delayed!,
+    active: active!,
+    parked: parked!,
+    completed: completed!,
+    failed: failed!,
+    cancelled: cancelled!,
+    expired: expired!,
     oldest: Number(oldest),
+    paused: paused === "1",
     epoch,
     counters: counters.map(Number),
   }

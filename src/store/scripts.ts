@@ -12,7 +12,6 @@ import {
   decodeSettle,
   decodeSnapshots,
   decodeStrings,
-  decodeUpkeep,
   decodeWord,
   type EnqueueReply,
 } from "./replies.ts"
@@ -23,6 +22,7 @@ import {
   decodeScheduleWrite,
 } from "./schedule.ts"
 import { script } from "./script.ts"
+import { decodeUpkeep } from "./upkeep-reply.ts"
 import { decodeAdvance, decodeConclude, decodeEnrol } from "./workflow-replies.ts"
 
 export type { EnqueueReply }
@@ -49,6 +49,7 @@ export const scripts = {
       "instance",
       "want",
       "woken",
+      "singleton",
       "lease",
       "attempts",
       "keepCompleted",
@@ -121,6 +122,11 @@ export const scripts = {
     keys: ["failed"],
     args: ["base", "way", "after", "limit"],
     reply: decodeFailures,
+  }),
+  pause: script("pause", {
+    keys: ["stats", "waiting", "priority", "wake"],
+    args: ["lane", "n", "paused"],
+    reply: decodeWord,
   }),
   count: script("count", {
     keys: ["stats", "waiting", "priority", "delayed", "active", "completed", "failed", "cancelled"],

@@ -101,6 +101,9 @@ export function* unfold(entry: Entry, timestamp: number): Generator<StreamEvent 
       case "s":
         yield event("stalled", { count: Number(parts[1]), action: parts[2] as StallAction })
         break
+      case "e":
+        yield event("expired", { attempt: Number(parts[1]) })
+        break
       case "x":
         yield event("cancelled", { reason: rest(line, 1) })
         break

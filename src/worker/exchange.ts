@@ -150,6 +150,7 @@ export class Exchange {
       instance: link.instance,
       want: ask.want,
       woken: ask.woken ? 1 : 0,
+      singleton: definition.singleton ? 1 : 0,
       lease: definition.leaseMs,
       attempts: retryOf(definition).attempts,
       keepCompleted: definition.retention.completed.maxItems,

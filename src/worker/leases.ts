@@ -6,7 +6,7 @@ import { Lane } from "../store/lane.ts"
 import { scripts } from "../store/scripts.ts"
 import { StoreError } from "../store/store.ts"
 import { traceToStore } from "./context.ts"
-import { lostReason, type Run } from "./run.ts"
+import { lostReason, type Run, requestReason } from "./run.ts"
 import type { Slots } from "./slots.ts"
 
 const batchMost = 300
@@ -114,8 +114,7 @@ export class Leases {
         run.leasedAt = link.clock.monotonic()
         run.traceStored = run.attempt.trace !== undefined
         if (word === "x") {
-          const reason = reply.reasons[asked++]
-          void this.slots.cancel(run, reason ? (JSON.parse(reason) as string) : undefined)
+          void this.slots.cancel(run, requestReason(reply.reasons[asked++]))
         }
       })
     } catch (error) {

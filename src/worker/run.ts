@@ -106,6 +106,11 @@ export class Run {
   }
 }
 
+/** Of a request to cancel, as the store keeps it: JSON, or "" where none was given. */
+export function requestReason(text: string | undefined): string | undefined {
+  return text ? (JSON.parse(text) as string) : undefined
+}
+
 export function timeoutReason(run: Run, timeoutMs: number): TimeoutError {
   return new TimeoutError(
     `job ${run.id} of task "${run.attempt.task}" ran longer than its timeout of ${timeoutMs} ms`,

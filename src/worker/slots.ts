@@ -4,13 +4,22 @@ import type { Core } from "../store/core.ts"
 import type { TaskKeys } from "../store/keys.ts"
 import type { ClaimedJob, SettleReply } from "../store/replies.ts"
 import { judge, perform, type Stage } from "./attempt.ts"
-import { claimedRun, missedAttempt } from "./claimed.ts"
+import { claimedRun } from "./claimed.ts"
 import { cleanUp } from "./cleanup.ts"
 import { Exchange } from "./exchange.ts"
-import { cancelReason, type Ending, lostReason, type Run, shutdownReason, timeoutReason } from "./run.ts"
+import { tellExpired } from "./expired.ts"
+import {
+  cancelReason,
+  type Ending,
+  lostReason,
+  type Run,
+  requestReason,
+  shutdownReason,
+  timeoutReason,
+} from "./run.ts"
 import type { Seat } from "./seat.ts"
 import type { Batch } from "./settlement.ts"
-import { tellEnding } from "./tell.ts"
+import { tellEnding, tellMissed } from "./tell.ts"
 import { Timeouts } from "./timeouts.ts"
 import type { TaskVoice } from "./voice.ts"
 
@@ -74,7 +83,8 @@ export class Slots {
 
   /** A slot for a job that this process is about to dispatch, if nothing else of the task runs or is to be claimed here. */
   seat(): Seat | undefined {
-    if (this.stopping || this.taken + this.kept > 0 || this.exchange.claiming) return undefined
+    if (this.definition.singleton || this.stopping || this.taken + this.kept > 0 || this.exchange.claiming)
+      return undefined
     this.kept++
     let begun = false
     return {
@@ -122,7 +132,7 @@ export class Slots {
   /** Somebody asks for the run of this token to be cancelled; every worker of the task hears it. */
   requested(token: string, reason: string | undefined): void {
     const run = this.runs.get(token)
-    if (run) void this.cancel(run, parseReason(reason))
+    if (run) void this.cancel(run, requestReason(reason))
     else if (this.exchange.asked + this.kept > 0 && this.early.size < mostEarly) this.early.set(token, reason)
   }
 
@@ -159,6 +169,7 @@ export class Slots {
     core.link.heard(reply.at)
     this.lastSeq = Math.max(this.lastSeq, reply.seq)
     this.begin(reply.claimed, reply.at)
+    tellExpired(reply.expired, reply.at, { core, task: this.definition.name })
     let cancelled = 0
     batch.items.forEach(({ run, progress }, i) => {
       const word = reply.words[i]!
@@ -167,7 +178,7 @@ export class Slots {
         return
       }
       run.reports?.clear()
-      const reason = word === "x" ? parseReason(reply.reasons[cancelled++]) : undefined
+      const reason = word === "x" ? requestReason(reply.reasons[cancelled++]) : undefined
       tellEnding(run, { word, at: reply.at, reason }, core, this.definition)
       if (run.lease.node && "cfx".includes(word)) core.nodeEnded(this.definition.name, run.id)
       this.settled(run)
@@ -212,7 +223,7 @@ export class Slots {
     }
     for (const job of claimed) {
       if (job.record === "") {
-        this.tellMissed(job.id, at)
+        tellMissed(job.id, at, { core, definition: this.definition })
         continue
       }
       const run = claimedRun(job, around)
@@ -232,15 +243,6 @@ export class Slots {
     }
     if (this.exchange.asked + this.kept === 0) this.early.clear()
     this.timeouts.watch()
-  }
-
-  /** The store has counted an attempt of which nothing ran here: its lease was over before this process heard of it. */
-  private tellMissed(id: string, at: number): void {
-    const { observers, link } = this.around.core
-    if (!observers.watched) return
-    const attempt = missedAttempt(id, at, { definition: this.definition, worker: link.instance })
-    observers.attempt(attempt, () => observers.transition({ kind: "active", attempt }))
-    observers.transition({ kind: "lost", attempt, durationMs: 0 })
   }
 
   private launch(run: Run): void {
@@ -292,8 +294,4 @@ export class Slots {
     if (run.over) this.runs.delete(run.lease.token)
     this.calmed()
   }
-}
-
-function parseReason(text: string | undefined): string | undefined {
-  return text ? (JSON.parse(text) as string) : undefined
 }

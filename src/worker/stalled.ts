@@ -2,7 +2,7 @@ import { StalledError } from "../model/errors.ts"
 import type { Core } from "../store/core.ts"
 import { decodeHeaders } from "../store/headers.ts"
 import { decodeRecord } from "../store/record.ts"
-import type { Stalled } from "../store/replies.ts"
+import type { Stalled } from "../store/upkeep-reply.ts"
 import type { Slots } from "./slots.ts"
 
 /** Tells what this process's recovery did with one lost lease. */

@@ -3,6 +3,7 @@ import type { FailureCause, Transition } from "../model/observer.ts"
 import type { Definition } from "../rules/definition.ts"
 import { describeThrown, errorType } from "../rules/thrown.ts"
 import type { Core } from "../store/core.ts"
+import { missedAttempt } from "./claimed.ts"
 import type { Run } from "./run.ts"
 
 /** What the store made of one settlement. */
@@ -20,6 +21,19 @@ export function tellEnding(run: Run, verdict: Verdict, core: Core, definition: D
   if (verdict.word === "f" || verdict.word === "r") logFailure(run, verdict.word === "r", core, definition)
   if (!core.observers.watched) return
   for (const transition of endingTransitions(run, verdict)) core.observers.transition(transition)
+}
+
+/** The store has counted an attempt of which nothing ran here: its lease was over before this process heard of it. */
+export function tellMissed(
+  id: string,
+  at: number,
+  { core, definition }: { readonly core: Core; readonly definition: Definition },
+): void {
+  const { observers, link } = core
+  if (!observers.watched) return
+  const attempt = missedAttempt(id, at, { definition, worker: link.instance })
+  observers.attempt(attempt, () => observers.transition({ kind: "active", attempt }))
+  observers.transition({ kind: "lost", attempt, durationMs: 0 })
 }
 
 function endingTransitions(run: Run, { word, at, reason }: Verdict): readonly Transition[] {

@@ -1,8 +1,10 @@
 import { type Timer, within } from "../model/clock.ts"
 import type { Core } from "../store/core.ts"
-import type { Stale, TaskUpkeep } from "../store/replies.ts"
+import type { Stale } from "../store/replies.ts"
 import { scripts } from "../store/scripts.ts"
 import { StoreError } from "../store/store.ts"
+import type { TaskUpkeep } from "../store/upkeep-reply.ts"
+import { tellExpired } from "./expired.ts"
 import type { Slots } from "./slots.ts"
 import { tellStalled } from "./stalled.ts"
 
@@ -158,6 +160,7 @@ export class Upkeep {
     if (done === "stale") return false
     if (done.due > 0) this.due(slots, done.due)
     for (const stalled of done.stalled) tellStalled(stalled, at, { core: this.core, slots })
+    tellExpired(done.expired, at, { core: this.core, task: slots.definition.name })
     if (done.outbox) this.core.nodesLeft(slots.definition.name)
     const { adapter, clock } = this.core.link
     if (adapter.slotOf && !done.more && done.promoted === 0 && done.stalled.length === 0) {

@@ -14,6 +14,7 @@ taskora.jobs.failed {job} counter task,cause -> taskora_jobs_failed_total
 taskora.jobs.retried {job} counter task -> taskora_jobs_retried_total
 taskora.jobs.revived {job} counter task -> taskora_jobs_revived_total
 taskora.jobs.stalled {job} counter task,action -> taskora_jobs_stalled_total
+taskora.jobs.expired {job} counter task -> taskora_jobs_expired_total
 taskora.jobs.cancelled {job} counter task,state -> taskora_jobs_cancelled_total
 taskora.job.progress.reports {report} counter task -> taskora_job_progress_reports_total
 taskora.leases.lost {lease} counter task -> taskora_leases_lost_total
@@ -36,6 +37,7 @@ taskora.cluster.transitions {transition} counter task,transition -> taskora_clus
 taskora.objective.target 1 gauge task,objective -> taskora_objective_target_ratio
 taskora.objective.threshold s gauge task,objective -> taskora_objective_threshold_seconds
 taskora.queue.jobs {job} gauge task,state -> taskora_queue_jobs
+taskora.task.paused  gauge task -> taskora_task_paused
 taskora.queue.oldest.timestamp s gauge task -> taskora_queue_oldest_timestamp_seconds
 taskora.worker.slots {slot} gauge task,state -> taskora_worker_slots
 taskora.worker.start.timestamp s gauge  -> taskora_worker_start_timestamp_seconds

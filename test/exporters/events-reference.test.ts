@@ -29,6 +29,8 @@ const law = [
   'stalled | { id, count, action: "recovered" | "failed" }',
   "cancelled | { id, reason? }",
 ]
+/** What has come since, beside the page. */
+const added = ["expired | { id, attempt }"]
 
 test("docs/events.md is current", async () => {
   await expect(renderEventsReference()).toMatchFileSnapshot(page)
@@ -40,7 +42,7 @@ test("its table of payloads is that of the users' page", () => {
     .trimEnd()
     .split("\n")
     .map((row) => row.replaceAll("\\|", "|").replace(/^\| `(\w+)` \| `(.*)` \|$/, "$1 | $2"))
-  expect(shown.sort()).toEqual([...law].sort())
+  expect(shown.sort()).toEqual([...law, ...added].sort())
 })
 
 test("every event has its words, its metrics and its spans", () => {
@@ -89,6 +91,7 @@ test("payloads and meta are as described, of jobs that really ran", async () => 
     await unwanted
     await unwanted.cancel(reason === undefined ? {} : { reason })
   }
+  await task.dispatch(false, { ttl: 1 })
   await app.start()
   await expect(task.dispatch(true).result).rejects.toThrow("Connection refused")
   await stalls.result

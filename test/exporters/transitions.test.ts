@@ -219,6 +219,21 @@ const mapping: Record<string, readonly [Transition, readonly string[]]> = {
     },
     ["taskora_jobs_revived_total{task=t} 2"],
   ],
+  expired: [
+    { kind: "expired", task: "t", id: "j", discarded: false, totalMs: 80, attempts: 1, headers },
+    [
+      "taskora_jobs_expired_total{task=t} 1",
+      "taskora_jobs_failed_total{task=t,cause=expired} 1",
+      "taskora_job_total_duration_seconds_sum{task=t,outcome=failed} 0.08",
+      "taskora_job_total_duration_seconds_count{task=t,outcome=failed} 1",
+      "taskora_job_attempts_sum{task=t,outcome=failed} 1",
+      "taskora_job_attempts_count{task=t,outcome=failed} 1",
+    ],
+  ],
+  "expired, discarded": [
+    { kind: "expired", task: "t", id: "j", discarded: true, totalMs: 80, attempts: 0, headers },
+    ["taskora_jobs_expired_total{task=t} 1"],
+  ],
   "cancel requested": [{ kind: "cancel requested", task: "t", id: "j", headers }, []],
   "worker ready": [
     { kind: "worker ready", tasks: ["t"] },

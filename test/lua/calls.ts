@@ -44,6 +44,7 @@ export interface SettleOptions {
   readonly instance?: string
   readonly want?: number
   readonly woken?: boolean
+  readonly singleton?: boolean
   readonly lease?: number
   readonly attempts?: number
   readonly keepCompleted?: number
@@ -137,6 +138,7 @@ export function callsOf(keys: TaskKeys) {
           instance: options.instance ?? instance,
           want: options.want ?? 0,
           woken: options.woken ? 1 : 0,
+          singleton: options.singleton ? 1 : 0,
           lease: options.lease ?? long,
           attempts: options.attempts ?? 3,
           keepCompleted: options.keepCompleted ?? 100,
@@ -211,6 +213,7 @@ export function callsOf(keys: TaskKeys) {
       make(scripts.clean, { base, ...at, state, age, limit }),
     failures: (way: "oldest" | "newest", after: number | "" = "", limit = 100) =>
       make(scripts.failures, { base, way, after, limit }),
+    pause: (at: Receipt, paused = true) => make(scripts.pause, { ...at, paused: paused ? 1 : 0 }),
     count: (names: readonly string[] = []) => make(scripts.count, { base }, names),
     fetch: (id: string, parts = "rpl") => make(scripts.fetch, { base, id, parts }),
     list: (state: string, from = 0, limit = 1000) => make(scripts.list, { base, state, from, limit }),

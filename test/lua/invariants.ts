@@ -14,7 +14,7 @@ export interface Surroundings {
   readonly before?: TaskState
 }
 
-const lists = { c: "completed", f: "failed", x: "cancelled" } as const
+const lists = { c: "completed", f: "failed", x: "cancelled", e: "expired" } as const
 const perBand = 4_294_967_296n
 
 type Rule = (state: TaskState, around: Surroundings) => Iterable<string>
@@ -26,6 +26,8 @@ const rules: readonly (readonly [invariant: string, rule: Rule])[] = [
   ["I12", (...of) => appendages(...of)],
   ["I2", (...of) => requests(...of)],
   ["I2", (...of) => expiries(...of)],
+  ["I2", (...of) => parkings(...of)],
+  ["I2", (...of) => slots(...of)],
   ["I11", (...of) => hints(...of)],
   ["I10", (...of) => stream(...of)],
   ["I8", (...of) => counters(...of)],
@@ -59,16 +61,23 @@ function* records(state: TaskState, { damaged }: Surroundings): Generator<string
   }
 }
 
-const placeNames: Readonly<Record<string, string>> = { n: "newer", d: "delayed", a: "active", ...lists }
+const placeNames: Readonly<Record<string, string>> = {
+  n: "newer",
+  k: "parked",
+  d: "delayed",
+  a: "active",
+  ...lists,
+}
 
 function whereabouts(state: TaskState, id: string, r: Fields): string[] {
   const place = placeOf(id, r)
-  const tombstone = r.state === "x"
+  const tombstone = r.state === "x" || r.state === "e"
   const found = tombstone ? [] : state.waiting.filter((entry) => entry === place).map(() => "waiting")
   for (const entry of state.priority.keys()) if (idOf(entry) === id) found.push("priority")
   for (const entry of state.delayed.keys()) if (idOf(entry) === id) found.push("delayed")
   for (const entry of state.active.keys()) if (idOf(entry) === id) found.push("active")
   for (const entry of state.newer.keys()) if (idOf(entry) === id) found.push("newer")
+  for (const member of state.parked) if (idOf(parkedPlace(member)) === id) found.push("parked")
   for (const name of Object.values(lists))
     for (const entry of state[name]) if (idOf(entry) === id) found.push(name)
   return found
@@ -172,6 +181,64 @@ function* expiries(state: TaskState, { damaged }: Surroundings): Generator<strin
 
 const waits = ["w", "n", "d", "k"]
 
+function parkedPlace(member: string): string {
+  return member.split("\t").slice(2).join("\t")
+}
+
+/** Parked jobs stand under their key, by priority and turn, and are counted. */
+function* parkings(state: TaskState, { damaged }: Surroundings): Generator<string> {
+  for (const member of state.parked) {
+    const [key, rank] = member.split("\t")
+    const id = idOf(parkedPlace(member))
+    const r = state.records.get(id)
+    if (damaged.has(id)) continue
+    if (r?.state !== "k" || placeOf(id, r) !== parkedPlace(member)) {
+      yield `parked holds ${member}, which is not parked`
+      continue
+    }
+    const terms = termsOf(r)
+    const right = String(2_097_152 - Number(r.priority)).padStart(7, "0") + terms.turn.padStart(16, "0")
+    if (terms.key !== key || rank !== right)
+      yield `${id} is parked under ${member}, not ${terms.key} ${right}`
+  }
+  if (number(state, "parked") !== state.parked.length)
+    yield `${state.parked.length} jobs are parked, and parked says ${number(state, "parked")}`
+}
+
+/** Those who have a slot of a key run, or wait at the front for their turn; while others are parked, none is free. */
+function* slots(state: TaskState, { damaged }: Surroundings): Generator<string> {
+  if (damaged.size > 0) return
+  const limits = new Map<string, Set<number>>()
+  const runs = new Map<string, number>()
+  for (const [id, r] of state.records) {
+    const { key, limit } = termsOf(r!)
+    if (limit === "") continue
+    limits.set(key, (limits.get(key) ?? new Set()).add(Number(limit)))
+    if (r!.state !== "a") continue
+    runs.set(key, (runs.get(key) ?? 0) + 1)
+    if (!state.holders.get(key)?.includes(`${id}\t${r!.token}`)) yield `${id} runs without a slot of ${key}`
+  }
+  for (const [key, members] of state.holders) {
+    if (members.length === 0) yield `holders of ${key} are left behind`
+    for (const member of members) {
+      const [id, last] = member.startsWith("\t") ? [idOf(member.slice(1)), undefined] : member.split("\t")
+      const r = state.records.get(id!)
+      const right =
+        last === undefined ? r?.state === "w" && `\t${placeOf(id!, r)}` === member : state.active.has(member)
+      if (!right || termsOf(r!).key !== key)
+        yield `${JSON.stringify(member)} holds a slot of ${key} for nothing`
+    }
+    if (members.length > Math.max(...(limits.get(key) ?? [0])))
+      yield `${members.length} hold a slot of ${key}, which allows ${[...(limits.get(key) ?? [])]}`
+  }
+  for (const member of state.parked) {
+    const key = member.split("\t")[0]!
+    const allowed = [...(limits.get(key) ?? [])]
+    if (allowed.length === 1 && (state.holders.get(key)?.length ?? 0) < allowed[0]!)
+      yield `${member} is parked while a slot is free: ${state.holders.get(key)}`
+  }
+}
+
 function* hints(state: TaskState, { markerTaken }: Surroundings): Generator<string> {
   const due = state.stats.get("due")
   const earliest = Math.min(...state.delayed.values(), ...state.expiring.values())
@@ -209,11 +276,12 @@ function* counters(state: TaskState, { ledger }: Surroundings): Generator<string
       ledger.count("stalled", ({ fields }) => fields.action === "failed"),
     ],
     cancelled: [cancelled, ledger.count("cancelled")],
+    expired: [n("expired"), ledger.count("expired")],
   }
   for (const [name, [counted, said]] of Object.entries(told))
     if (counted !== said) yield `${name} is ${counted}, and the stream tells ${said}`
   const held = [...state.records.values()].filter((r) => !r || !(r.state in lists)).length
-  const ended = n("completed") + n("failed") + cancelled
+  const ended = n("completed") + n("failed") + cancelled + n("expired") + n("discarded")
   if (n("dispatched") + n("revived") !== held + ended)
     yield `${n("dispatched")} jobs were dispatched and ${n("revived")} revived; ${ended} ended and ${held} are there`
   const runs =
@@ -235,6 +303,7 @@ function storiesOf(ledger: Ledger): Map<string, string[]> {
 /** Each life of a job ends with one terminal entry. */
 function* ends(state: TaskState, { ledger, lives, damaged }: Surroundings): Generator<string> {
   const told = storiesOf(ledger)
+  const silent: string[] = []
   for (const [id, count] of lives) {
     if (damaged.has(id)) continue
     const r = state.records.get(id)
@@ -242,8 +311,12 @@ function* ends(state: TaskState, { ledger, lives, damaged }: Surroundings): Gene
     const ends = story.filter((name) => name === "end" || name === "dead").length
     const all = count + story.filter((name) => name === "revived").length
     const due = r && !(r.state in lists) ? all - 1 : all
-    if (ends !== due) yield `${id} lived ${all} times and ended ${ends} times`
+    for (let lack = due - ends; lack > 0; lack--) silent.push(id)
+    if (ends > due) yield `${id} lived ${all} times and ended ${ends} times`
   }
+  // Jobs that are discarded end without a word.
+  if (damaged.size === 0 && silent.length !== number(state, "discarded"))
+    yield `of [${silent}] no end was told, and discarded says ${number(state, "discarded")}`
 }
 
 /** What is told of a job makes sense, and nothing is told after its end. */
@@ -274,7 +347,7 @@ function* tokens(state: TaskState, { before }: Surroundings): Generator<string> 
 /** Counters and seq only rise, and the epoch stays. */
 function* growth(state: TaskState, { before }: Surroundings): Generator<string> {
   if (!before) return
-  const falling = ["tombs", "requests", "due", "ranked", "epoch", "sweeping"]
+  const falling = ["tombs", "requests", "due", "ranked", "epoch", "sweeping", "parked", "paused", "looked"]
   for (const [name, value] of before.stats) {
     if (name.startsWith("lane:") || falling.includes(name)) continue
     if (!(number(state, name) >= Number(value)))

@@ -48,5 +48,7 @@ export class Ledger {
 }
 
 export function isTerminal({ name, fields }: Told): boolean {
-  return name === "completed" || name === "cancelled" || (name === "failed" && fields.willRetry === false)
+  return (
+    ["completed", "cancelled", "expired"].includes(name) || (name === "failed" && fields.willRetry === false)
+  )
 }

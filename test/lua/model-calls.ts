@@ -1,4 +1,5 @@
-import type { ClaimedJob, LaunchReply, SettleReply, UpkeepReply } from "../../src/store/replies.ts"
+import type { ClaimedJob, LaunchReply, SettleReply } from "../../src/store/replies.ts"
+import type { UpkeepReply } from "../../src/store/upkeep-reply.ts"
 import type { Call, Calls, Dead, Held, Item, NewJob, Receipt, SettleOptions, UpkeepOptions } from "./calls.ts"
 
 /**

@@ -2,7 +2,7 @@ import type { TaskKeys } from "../../src/store/keys.ts"
 import type { Reply } from "../../src/store/store.ts"
 
 /** Keys that are built by the scripts that need them. */
-const unshared = ["expiring", "newer"]
+const unshared = ["expiring", "newer", "parked", "expired"]
 
 /** Runs plain commands against a host's data, past the scripts. */
 export interface Reader {
@@ -48,10 +48,15 @@ export interface TaskState {
   readonly newer: ReadonlyMap<string, number>
   /** When jobs with a ttl expire that wait to be started, by their places. */
   readonly expiring: ReadonlyMap<string, number>
+  /** Members, `key \t rank \t place`, in their order. */
+  readonly parked: readonly string[]
+  /** Who has a slot, by concurrency key. */
+  readonly holders: ReadonlyMap<string, readonly string[]>
   /** Entries, newest first. */
   readonly completed: readonly string[]
   readonly failed: readonly string[]
   readonly cancelled: readonly string[]
+  readonly expired: readonly string[]
   readonly cancels: ReadonlyMap<string, string>
   readonly wake: readonly string[]
   readonly stats: ReadonlyMap<string, string>
@@ -76,7 +81,8 @@ export function parseFields(text: string): Fields | undefined {
   const [cold, ...terms] = (third ?? "").split(";")
   const values = [...first!.split(","), ...cold!.split(",")]
   const names = [...hot, ...coldNames]
-  if (values.length !== names.length || data.length === 0 || !/^[wndacfx]$/.test(values[0]!)) return undefined
+  if (values.length !== names.length || data.length === 0 || !/^[wndacfxke]$/.test(values[0]!))
+    return undefined
   const named = Object.fromEntries(names.map((name, i) => [name, values[i]!]))
   const { claimed, created, finished } = named
   const at = finished === "" ? "" : String(Number(finished) + Number(claimed || created))
@@ -125,6 +131,8 @@ export async function readState(reader: Reader, keys: TaskKeys): Promise<TaskSta
     active,
     newer,
     expiring,
+    parked,
+    expired,
     completed,
     failed,
     cancelled,
@@ -139,6 +147,8 @@ export async function readState(reader: Reader, keys: TaskKeys): Promise<TaskSta
     sorted(keys.active),
     sorted(`${keys.base}newer`),
     sorted(`${keys.base}expiring`),
+    ["ZRANGE", `${keys.base}parked`, "0", "-1"],
+    list(`${keys.base}expired`),
     list(keys.completed),
     ["ZRANGE", keys.failed, "0", "-1", "REV"],
     list(keys.cancelled),
@@ -168,6 +178,9 @@ export async function readState(reader: Reader, keys: TaskKeys): Promise<TaskSta
     active: scores(active!),
     newer: scores(newer!),
     expiring: scores(expiring!),
+    parked: parked!,
+    expired: expired!,
+    holders: (await values("holders", (key) => ["ZRANGE", key, "0", "-1"])) as Map<string, string[]>,
     completed: completed!,
     failed: failed!,
     cancelled: cancelled!,
@@ -181,7 +194,7 @@ export async function readState(reader: Reader, keys: TaskKeys): Promise<TaskSta
     logs: (await values("logs", list)) as Map<string, string[]>,
     datas,
     strange: names.filter(
-      (name) => !known.includes(name) && !/^(job|data|progress|logs|result):|^\d+:wake$/.test(name),
+      (name) => !known.includes(name) && !/^(job|data|progress|logs|result|holders):|^\d+:wake$/.test(name),
     ),
   }
 }

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest"
-import type { TaskUpkeep } from "../../src/store/replies.ts"
 import { scripts } from "../../src/store/scripts.ts"
+import type { TaskUpkeep } from "../../src/store/upkeep-reply.ts"
 import { onBothHosts } from "../support/hosts.ts"
 import type { Call, UpkeepOptions } from "./calls.ts"
 import { type Bench, benchOf, type TaskBench } from "./harness.ts"

@@ -107,5 +107,6 @@ export function aQueue(task: string, facts: Partial<TaskQueue> = {}): TaskQueue 
     TransitionName,
     number
   >
-  return { task, waiting: 0, delayed: 0, active: 0, oldestAt: 0, workers: 0, transitions, ...facts }
+  const counts = { waiting: 0, delayed: 0, active: 0, parked: 0, paused: false, oldestAt: 0, workers: 0 }
+  return { task, ...counts, transitions, ...facts }
 }

@@ -26,6 +26,7 @@ export async function claimAndVanish(
       instance: link.instance,
       want: jobs,
       woken: 0,
+      singleton: 0,
       lease: leaseMs,
       attempts: 1,
       keepCompleted: 100,

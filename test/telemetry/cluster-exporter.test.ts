@@ -93,6 +93,7 @@ onBothHosts("the exporter of a cluster", (host) => {
       "taskora_queue_oldest_timestamp_seconds",
       "taskora_store_up",
       "taskora_task_info",
+      "taskora_task_paused",
       "taskora_task_workers",
       "taskora_workers",
     ])
@@ -151,7 +152,7 @@ onBothHosts("the exporter of a cluster", (host) => {
     await shows(second, /taskora_workers.* 0$/)
     await shows(third, /taskora_workers.* 0$/)
     expect(await seriesOf(third)).toEqual(await seriesOf(second))
-    expect((await seriesOf(second)).filter((text) => text.startsWith("taskora_queue_jobs"))).toHaveLength(3)
+    expect((await seriesOf(second)).filter((text) => text.startsWith("taskora_queue_jobs"))).toHaveLength(4)
   })
 
   test("can be mounted in a server of one's own", async () => {

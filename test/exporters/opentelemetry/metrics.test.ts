@@ -206,6 +206,8 @@ describe("gauges", () => {
         waiting: 7,
         delayed: 1,
         active: 2,
+        parked: 0,
+        paused: false,
         oldestAt: 5000,
         workers: 2,
         transitions: { dispatched: 9 } as QueueSnapshot["tasks"][number]["transitions"],
@@ -218,6 +220,7 @@ describe("gauges", () => {
     for (let n = 0; n < 2; n++) start(undefined, { queue: async () => snapshot })
     expect(await sdk.points("taskora.queue.jobs")).toEqual([
       "task=mail state=waiting: 7",
+      "task=mail state=parked: 0",
       "task=mail state=delayed: 1",
       "task=mail state=active: 2",
     ])

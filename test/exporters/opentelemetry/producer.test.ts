@@ -17,6 +17,7 @@ import {
 import { useProducer } from "../../../exporters/opentelemetry/producer.ts"
 import { type Source, type TransitionName, transitionNames } from "../../../src/model/observer.ts"
 import { FakeEngine } from "../../support/fake-engine.ts"
+import { aQueue } from "../../support/fake-source.ts"
 import { MetricCollector } from "../../support/metrics.ts"
 
 const collectors: MetricCollector[] = []
@@ -114,7 +115,7 @@ describe("what a reader fetches", () => {
       TransitionName,
       number
     >
-    const mail = { task: "mail", waiting: 0, delayed: 0, active: 0, oldestAt: 0, workers: 1, transitions }
+    const mail = { ...aQueue("mail"), workers: 1, transitions }
     start(undefined, { queue: async () => ({ at: 0, workers: 1, tasks: [mail] }) })
     const metric = (await sdk.collect()).get("taskora.cluster.transitions")
     const starts = metric?.dataPoints.map(({ startTime, value }) => [...startTime, value])

@@ -61,6 +61,8 @@ function everything(): Map<string, ReadableSpan[]> {
     recoveryMs: 9,
     totalMs: 5,
   })
+  for (const discarded of [false, true])
+    engine.tell({ kind: "expired", ...place, discarded, totalMs: 5, attempts: 1 })
   const workflow = { ...engine.begin(3, { task: "nightly", id: "w" }), workflow: true } as const
   const root = engine.observer.dispatching?.(workflow) ?? {}
   engine.tell({ kind: "workflow started", dispatch: workflow })
