@@ -31,7 +31,7 @@ export interface WorkflowHead {
 /** What is left of an ended workflow stays so long, for those who ask for its result. */
 const keepMs = 3_600_000
 /** How long whoever was given a node to dispatch has until it is given to somebody else. */
-const leaseMs = 5000
+export const leaseMs = 5000
 const nodesPerCall = 100
 const pageSize = 500
 const mostKept = 300

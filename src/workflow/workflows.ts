@@ -20,7 +20,7 @@ import { endError, messageOf, workflowName } from "./names.ts"
 import { type NodeHost, NodeWorker, parseNodeJobId, parseOutcome } from "./node-worker.ts"
 import { storePlan } from "./plan.ts"
 import { readGraph } from "./read-graph.ts"
-import { type News, WorkflowStore } from "./workflow-store.ts"
+import { leaseMs, type News, WorkflowStore } from "./workflow-store.ts"
 
 /** The result of an ended workflow travels in its event only where few nodes make it up. */
 const mostInline = 50
@@ -195,12 +195,21 @@ export class Workflows implements Dispatcher, WorkflowHost {
       [...byWorkflow].map(async ([id, { jobIds, news }]) => {
         await this.conductor.tell(id, news)
         await this.store.deliver(task, jobIds)
+        if (ids.length === 0) this.lookAgain(id)
       }),
     )
     // A page may not have held all of it.
     const rest = ids.filter((id) => !outcomes.has(id))
     if (outcomes.size > 0 && (rest.length > 0 || (ids.length === 0 && outcomes.size === 100)))
       await this.carry(task, rest)
+  }
+
+  /** Whoever left something behind may have been given nodes to dispatch, which nobody else gets before their time is up. */
+  private lookAgain(id: string): void {
+    const { clock } = this.core.link
+    clock.setTimeout(() => {
+      if (!this.stopped) this.carrying(this.conductor.tell(id, []))
+    }, leaseMs + 100)
   }
 
   private async conclude(id: string, keys: WorkflowKeys, reply: AdvanceReply): Promise<void> {

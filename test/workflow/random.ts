@@ -39,7 +39,8 @@ export function declareTasks(app: App, seen: Seen = { starts: new Map(), late: [
     starts.push(`${ctx.id} ${ctx.attempt}`)
     if (seen.ended.has(id)) seen.late.push(ctx.id)
   }
-  const options = { concurrency: 10, retry: { attempts: 3, delay: 1, jitter: false } } as const
+  const stall = { interval: "2s", maxCount: 20 } as const
+  const options = { concurrency: 10, stall, retry: { attempts: 3, delay: 1, jitter: false } } as const
   const steady = app.task<unknown, unknown>("steady", {
     ...options,
     handler: async (data, ctx) => {
