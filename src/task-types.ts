@@ -1,6 +1,7 @@
 import type { Schema, SchemaInput, SchemaOutput } from "./model/standard-schema.ts"
 import type { TaskOptions } from "./rules/definition.ts"
 import type { MigrationStep, Migrations } from "./rules/versions.ts"
+import type { Composition } from "./workflow/composition.ts"
 
 /** What a thing is about, for the compiler alone: nothing is there at run time. */
 export interface Typed<In, Out> {
@@ -8,14 +9,20 @@ export interface Typed<In, Out> {
   readonly "~types"?: { readonly input: In; readonly output: Out }
 }
 
-/** What a task, a contract or a job takes, before its schema's defaults and transformations. */
-export type InferInput<T> = T extends { readonly "~types"?: { readonly input: infer In } | undefined }
-  ? In
-  : never
-/** What a task's or contract's jobs, or one job, give. */
-export type InferOutput<T> = T extends { readonly "~types"?: { readonly output: infer Out } | undefined }
-  ? Out
-  : never
+/** What a task, a contract, a job or a composition takes, before its schema's defaults and transformations. */
+export type InferInput<T> =
+  T extends Composition<infer In, unknown>
+    ? In
+    : T extends { readonly "~types"?: { readonly input: infer In } | undefined }
+      ? In
+      : never
+/** What a task's or contract's jobs, one job, or a composition give. */
+export type InferOutput<T> =
+  T extends Composition<never, infer Out>
+    ? Out
+    : T extends { readonly "~types"?: { readonly output: infer Out } | undefined }
+      ? Out
+      : never
 
 type Unchecked<In, Out> = Omit<TaskOptions<In, Out>, "input" | "output" | "migrate">
 
