@@ -35,6 +35,8 @@ export const leaseMs = 5000
 const nodesPerCall = 100
 const pageSize = 500
 const mostKept = 300
+/** The result of an ended workflow travels in its event only where few nodes make it up. */
+const mostInline = 50
 
 /** Typed calls about workflows. All but `graph` may be repeated, and are until they are answered. */
 export class WorkflowStore {
@@ -98,6 +100,15 @@ export class WorkflowStore {
     const texts = await this.read(keys, "out", nodes)
     const byNode = new Map(nodes.map((node, i) => [node, texts[i]!]))
     return fill(shape, (node) => this.codec.decode(byNode.get(node)!, what))
+  }
+
+  /** The result as its event carries it: "=" and its text, or "~" where that is too long, or of too many nodes. */
+  async inlineResult(id: string, keys: WorkflowKeys): Promise<string> {
+    const head = await this.head(keys)
+    if (!head || leaves(head.result).length > mostInline) return "~"
+    const what = `result of workflow ${id}`
+    const text = this.codec.encode(await this.value(keys, head.result, what), what)
+    return Buffer.byteLength(text) > this.core.events.inlineBytes ? "~" : `=${text}`
   }
 
   /** Puts it among those that run. @throws StoreError */

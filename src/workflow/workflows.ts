@@ -14,7 +14,7 @@ import type { AdvanceReply } from "../store/workflow-replies.ts"
 import type { Dispatcher, Form, WorkflowOptions } from "./composition.ts"
 import { Conductor } from "./conductor.ts"
 import { WorkflowFollower } from "./follower.ts"
-import { type Graph, layOut, leaves } from "./graph.ts"
+import { type Graph, layOut } from "./graph.ts"
 import { WorkflowHandle, type WorkflowHost } from "./handle.ts"
 import { endError, messageOf, workflowName } from "./names.ts"
 import { type NodeHost, NodeWorker, parseNodeJobId, parseOutcome } from "./node-worker.ts"
@@ -22,8 +22,6 @@ import { storePlan } from "./plan.ts"
 import { readGraph } from "./read-graph.ts"
 import { leaseMs, type News, WorkflowStore } from "./workflow-store.ts"
 
-/** The result of an ended workflow travels in its event only where few nodes make it up. */
-const mostInline = 50
 const leftBehindMs = 2000
 const longestNap = 5000
 
@@ -219,7 +217,8 @@ export class Workflows implements Dispatcher, WorkflowHost {
     }
     const { error } = reply
     const letter = reply.state === "completed" ? "c" : reply.state === "failed" ? "f" : "x"
-    const text = letter === "c" ? await this.inline(id, keys) : letter === "f" ? messageOf(error) : error
+    const text =
+      letter === "c" ? await this.store.inlineResult(id, keys) : letter === "f" ? messageOf(error) : error
     const done = await this.store.conclude(id, { state: letter, outcome: error, text })
     if (!done.concluded) return
     const { name } = reply
@@ -232,15 +231,6 @@ export class Workflows implements Dispatcher, WorkflowHost {
       headers: decodeHeaders(reply.headers).headers,
       durationMs: done.durationMs,
     })
-  }
-
-  /** The result as its event carries it. */
-  private async inline(id: string, keys: WorkflowKeys): Promise<string> {
-    const head = await this.store.head(keys)
-    if (!head || leaves(head.result).length > mostInline) return "~"
-    const what = `result of workflow ${id}`
-    const text = this.codec.encode(await this.store.value(keys, head.result, what), what)
-    return Buffer.byteLength(text) > this.core.events.inlineBytes ? "~" : `=${text}`
   }
 
   private async patrol(): Promise<void> {

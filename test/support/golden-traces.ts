@@ -11,7 +11,11 @@ const directory = join(root, "test/fixtures/traces")
 const updating = process.env.UPDATE_GOLDENS === "1"
 
 /** What differs from run to run, and what stands for it. Everything else is compared as it is. */
-const durations = ["messaging.taskora.wait_ms", "messaging.taskora.recovery_ms"]
+const durations = [
+  "messaging.taskora.wait_ms",
+  "messaging.taskora.recovery_ms",
+  "messaging.taskora.duration_ms",
+]
 const instances = ["messaging.client.id", "messaging.taskora.worker"]
 
 /** Where the spans say that the store is; the embedded one is nowhere. */
@@ -126,6 +130,7 @@ class Page {
 
   #shown(name: string, value: Attributes[string]): string {
     if (name === "messaging.message.id") return "<job \0>"
+    if (name === "messaging.taskora.workflow") return "<workflow>"
     if (instances.includes(name)) return `<instance ${this.#instances.indexOf(value) + 1}>`
     if (durations.includes(name)) {
       expect(value, name).toBeGreaterThanOrEqual(0)

@@ -3,6 +3,7 @@ import { ParentBasedSampler, type Sampler, SamplingDecision } from "@opentelemet
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest"
 import { opentelemetry } from "../../exporters/opentelemetry/index.ts"
 import type { App } from "../../src/index.ts"
+import { chain, chord } from "../../src/index.ts"
 import { memoryAdapter } from "../../src/memory.ts"
 import { redisAdapter } from "../../src/redis.ts"
 import { untilAborted } from "../support/aborted.ts"
@@ -148,6 +149,26 @@ onBothHosts("the spans of", (host) => {
     )
     await Promise.all(jobs.map((job) => job.result))
     await expectSpans("many-created", app)
+  })
+
+  test("a workflow of twelve jobs", async () => {
+    const app = open({ adapter: host.adapter(), observers: observers() })
+    const load = app.task("load", async (n: number) => n)
+    const part = app.task("part", async (n: number) => n)
+    const sum = app.task("sum", async (numbers: readonly number[]) => numbers.length)
+    const mail = app.task("mail", async (n: number) => n)
+    const file = app.task("file", async (numbers: readonly number[]) => numbers.length)
+    await app.start()
+    const side = [part.s(), part.s(), part.s(), part.s(), part.s()]
+    const report = chain(
+      load.s(1),
+      chord(side, sum.s()),
+      chord([mail.s(), chain(mail.s(), mail.s()), mail.s()], file.s()),
+    )
+    const handle = await request("request", () => ({ workflow: report.dispatch({ name: "report" }) }))
+    expect(await handle.workflow.result).toBe(3)
+    await until(() => collector.named("end report").length === 1, "its end is told")
+    await expectSpans("workflow", app)
   })
 
   test("a job with baggage", async () => {
