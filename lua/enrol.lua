@@ -12,8 +12,14 @@ local key = a.base .. "job:" .. a.id
 if verdict == "same" or redis.call("EXISTS", key) == 1 then return { "enrolled", now } end
 local r = record_new(whole(now), "\n" .. a.name)
 r.state, r.attempt, r.claimed, r.max = "a", "1", whole(now), "1"
+-- When it expires, for `patrol`.
+local look = now + a.look
+if a.ttl ~= "" then
+  r.eligible = whole(now + a.ttl)
+  look = math.min(look, now + a.ttl)
+end
 redis.call("SET", key, record_text(r))
-redis.call("ZADD", q.active, whole(now + a.look), a.id)
+redis.call("ZADD", q.active, whole(look), a.id)
 if not known[2] then redis.call("HSETNX", q.stats, "epoch", a.lane .. "-" .. whole(now)) end
 redis.call("HINCRBY", q.stats, "started", 1)
 redis.call("HSET", q.stats, lane, lane_receipt(a.n, whole(now), ""))

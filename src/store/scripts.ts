@@ -184,7 +184,7 @@ export const scripts = {
   }),
   enrol: script("enrol", {
     keys: ["stats", "active"],
-    args: ["base", "lane", "n", "id", "name", "look"],
+    args: ["base", "lane", "n", "id", "name", "look", "ttl"],
     reply: decodeEnrol,
   }),
   conclude: script("conclude", {
@@ -192,7 +192,7 @@ export const scripts = {
     args: ["base", "lane", "n", "instance", "id", "state", "outcome", "text", "keep", "maxlen"],
     reply: decodeConclude,
   }),
-  patrol: script("patrol", { keys: ["active"], args: ["again"], reply: decodeStrings }),
+  patrol: script("patrol", { keys: ["active"], args: ["base", "again"], reply: decodeStrings }),
   outbox: script("outbox", {
     keys: ["stats"],
     args: ["base", "before"],

@@ -112,11 +112,21 @@ export class WorkflowStore {
   }
 
   /** Puts it among those that run. @throws StoreError */
-  enrol(id: string, name: string, patience: { ended(): boolean; leftMs(): number }) {
+  enrol(
+    id: string,
+    { name, ttlMs }: { readonly name: string; readonly ttlMs: number | undefined },
+    patience: { ended(): boolean; leftMs(): number },
+  ) {
     const { link } = this.core
     const keys = link.keys(workflowsTask)
     return this.inTurn(() =>
-      this.lane.call(scripts.enrol, keys, { id, name: JSON.stringify(name), look: leaseMs }, [], patience),
+      this.lane.call(
+        scripts.enrol,
+        keys,
+        { id, name: JSON.stringify(name), look: leaseMs, ttl: ttlMs ?? "" },
+        [],
+        patience,
+      ),
     )
   }
 
@@ -139,7 +149,8 @@ export class WorkflowStore {
   /** Running workflows that want looking after, and when the next one will; undefined where none runs. */
   async patrol(): Promise<{ ids: string[]; at: number; next: number | undefined }> {
     const { link } = this.core
-    const [at, next, ...ids] = await link.run(scripts.patrol, link.keys(workflowsTask), { again: 30_000 })
+    const keys = link.keys(workflowsTask)
+    const [at, next, ...ids] = await link.run(scripts.patrol, keys, { base: keys.base, again: 30_000 })
     return { ids, at: Number(at), next: next === "" ? undefined : Number(next) }
   }
 

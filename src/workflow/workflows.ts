@@ -24,6 +24,8 @@ import { leaseMs, type News, WorkflowStore } from "./workflow-store.ts"
 
 const leftBehindMs = 2000
 const longestNap = 5000
+/** While there are workflows: one that has just been dispatched may expire soon. */
+const busyNap = 1000
 
 /** The workflows of an app: dispatches them, carries what becomes of their nodes, and looks after what others left. */
 export class Workflows implements Dispatcher, WorkflowHost {
@@ -173,8 +175,9 @@ export class Workflows implements Dispatcher, WorkflowHost {
       validateOnDispatch: this.host.validateOnDispatch,
       patience,
     })
-    await this.store.enrol(id, plan.name, patience)
+    await this.store.enrol(id, plan, patience)
     this.carrying(this.conductor.tell(id, []))
+    if (this.nap !== undefined) this.rest(busyNap)
   }
 
   /** Brings what became of jobs to their workflows, and forgets it once they know. */
@@ -240,13 +243,18 @@ export class Workflows implements Dispatcher, WorkflowHost {
     try {
       const { ids, at, next } = await this.store.patrol()
       await Promise.all(ids.map((id) => this.conductor.tell(id, [])))
-      if (next !== undefined) ms = Math.max(50, Math.min(ms, next - at))
+      if (next !== undefined) ms = Math.max(50, Math.min(busyNap, next - at))
       if (ids.length === 20) ms = 0
     } catch (error) {
       this.troubled(error)
     }
-    if (this.stopped) return
-    this.nap = link.clock.setTimeout(() => void this.patrol(), ms)
+    if (!this.stopped) this.rest(ms)
+  }
+
+  private rest(ms: number): void {
+    const { clock } = this.core.link
+    clock.clearTimeout(this.nap)
+    this.nap = clock.setTimeout(() => void this.patrol(), ms)
   }
 
   private follower(id: string): WorkflowFollower {
