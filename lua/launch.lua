@@ -29,6 +29,7 @@ local log = events_begin(q.events, a.instance, a.maxlen, tonumber(known[5] or 0)
 -- The first write is one that a full server refuses. An id in the list that had no record would be passed over by claims.
 local place = redis.call("LPUSH", q.waiting, a.id)
 local token, text, records = known[6] or "0", nil, {}
+if a.rejoined == "1" or not known[6] then token = whole(claim_rare().leap(a, known[6], now)) end
 local wrong
 if place > 1 or known[4] == "1" or known[8] then
   newcomer_add(records, a.base, a.id, (data and fresh_apart or fresh_head) .. created .. ",,,,,,,,\n\n" .. body, data)

@@ -21,6 +21,7 @@ if verdict == "stale" then return { "stale" } end
 if verdict == "same" then return claim_rare().again(q, a, now, answer) end
 
 local token, tombs = tonumber(known[3] or 0), tonumber(known[6] or 0)
+if a.rejoined == "1" or not known[3] then token = claim_rare().leap(a, known[3], now) end
 local requests = known[7] and tonumber(known[7]) > 0
 local want, keys = known[11] and 0 or tonumber(a.want), {}
 local barred = known[11]

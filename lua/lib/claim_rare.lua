@@ -57,4 +57,16 @@ local function again(q, a, now, answer)
   return reply
 end
 
-return { job = job, lease = lease, alone = alone, held = held, again = again }
+local leap_tokens = 1048576
+
+-- The last token granted, for a lane that comes back or has never called. A server that took over from another one, or
+-- came back without all of its data, knows nothing of the last claims there, whose runs go on: what it grants must lie
+-- beyond their tokens, or such a run could settle the job under the token of the next one.
+local function leap(a, token, now)
+  local last = tonumber(token or 0)
+  if last > 0 then return last + leap_tokens end
+  -- Nothing was ever granted here, to nobody, or all was lost.
+  return tonumber(a.n) > 1 and math.floor(now / 1000) * 1024 or 0
+end
+
+return { job = job, lease = lease, alone = alone, held = held, again = again, leap = leap }

@@ -5,6 +5,8 @@ import { StoreError } from "./store.ts"
 
 /** The keys of a call, all in one slot, and what stands before those that the script makes itself. */
 type LaneKeys<K extends string> = Readonly<Record<K, string>> & { readonly base: string }
+/** Arguments that the lane itself gives; `rejoined`: 1 where another server may have taken over since its last call. */
+type Own = "base" | "lane" | "n" | "rejoined"
 type Named<A extends string> = Readonly<Record<A, string | number>>
 
 /**
@@ -13,6 +15,8 @@ type Named<A extends string> = Readonly<Record<A, string | number>>
  */
 export class Lane {
   private n = 0
+  /** The link's `joins` of the last call that was answered. */
+  private joined = -1
   readonly name: string
 
   constructor(
@@ -30,7 +34,7 @@ export class Lane {
   async call<K extends string, A extends string, T>(
     script: Script<K, A, T | Stale>,
     keys: LaneKeys<K>,
-    args: Named<Exclude<A, "base" | "lane" | "n">>,
+    args: Named<Exclude<A, Own>>,
     rest: readonly (string | number)[],
     patience: Patience = forever,
   ): Promise<T> {
@@ -42,17 +46,23 @@ export class Lane {
   async repeat<K extends string, A extends string, T>(
     script: Script<K, A, T | Stale>,
     keys: LaneKeys<K>,
-    args: Named<Exclude<A, "base" | "lane" | "n">>,
+    args: Named<Exclude<A, Own>>,
     rest: readonly (string | number)[],
     patience: Patience = forever,
   ): Promise<T> {
     const { n } = this
-    const values = Object.assign(args, { base: keys.base, lane: this.name, n }) as unknown as Named<A>
+    const own = { base: keys.base, lane: this.name, n, rejoined: 0 }
+    const values = Object.assign(args, own)
     let sent = false
     for (let tries = 0; ; tries++) {
       try {
-        const reply = await this.link.run(script, keys, values, rest)
-        if (reply !== "stale") return reply
+        const { joins } = this.link
+        values.rejoined = tries > 0 || joins !== this.joined ? 1 : 0
+        const reply = await this.link.run(script, keys, values as unknown as Named<A>, rest)
+        if (reply !== "stale") {
+          this.joined = joins
+          return reply
+        }
         // Only a lane that two processes share, or a clock of numbers that went back, can be answered so.
         throw new StoreError(`lane ${this.name} was overtaken at call ${n}`, "refused")
       } catch (error) {

@@ -31,6 +31,8 @@ export class Link {
   readonly shared: Readonly<Record<SharedKey, string>>
   readonly schedules: ScheduleKeys
   closed = false
+  /** Rises each time that the store is there again: it may be another server then. */
+  joins = 0
   /** In an outage: the connection was lost and is not back, or the last attempt to have a first one failed. */
   away = false
   /** Server time minus this process's time, ms, from the last script's answer; smooth enough for lags. */
@@ -62,6 +64,7 @@ export class Link {
       message: (channel, text) => listeners.message(channel, text),
       back: () => {
         this.away = false
+        this.joins++
         this.release()
         listeners.back()
       },

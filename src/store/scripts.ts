@@ -37,7 +37,19 @@ export const scripts = {
   }),
   launch: script("launch", {
     keys: ["stats", "waiting", "active", "wake", "events"],
-    args: ["base", "lane", "n", "instance", "lease", "attempts", "maxlen", "asking", "id", "body"],
+    args: [
+      "base",
+      "lane",
+      "n",
+      "instance",
+      "lease",
+      "attempts",
+      "maxlen",
+      "asking",
+      "id",
+      "body",
+      "rejoined",
+    ],
     reply: decodeLaunch,
   }),
   settle: script("settle", {
@@ -57,6 +69,7 @@ export const scripts = {
       "maxlen",
       "inline",
       "version",
+      "rejoined",
     ],
     rest: "id, token, kind, duration, run, body of each settlement",
     reply: decodeSettle,

@@ -41,6 +41,8 @@ export interface Item extends Held {
 }
 
 export interface SettleOptions {
+  /** Another server may have taken over since the lane's last call. */
+  readonly rejoined?: boolean
   readonly instance?: string
   readonly want?: number
   readonly woken?: boolean
@@ -116,11 +118,12 @@ export function callsOf(keys: TaskKeys) {
     launch: (
       at: Receipt,
       { id, headers = "", data = "null" }: NewJob,
-      options: Pick<SettleOptions, "lease" | "attempts"> & { readonly asking?: boolean } = {},
+      options: Pick<SettleOptions, "lease" | "attempts" | "rejoined"> & { readonly asking?: boolean } = {},
     ) =>
       make(scripts.launch, {
         base,
         ...at,
+        rejoined: options.rejoined ? 1 : 0,
         instance,
         lease: options.lease ?? long,
         attempts: options.attempts ?? 3,
@@ -135,6 +138,7 @@ export function callsOf(keys: TaskKeys) {
         {
           base,
           ...at,
+          rejoined: options.rejoined ? 1 : 0,
           instance: options.instance ?? instance,
           want: options.want ?? 0,
           woken: options.woken ? 1 : 0,

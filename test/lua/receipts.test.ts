@@ -311,7 +311,9 @@ onBothHosts("receipts", (host) => {
       const state = await task.check()
       expect([state.completed.length, state.active.size, state.waiting.length]).toEqual([100, 100, 0])
       const count = (name: string) => Number(state.stats.get(name))
-      expect([count("started"), count("completed"), count("token")]).toEqual([200, 100, 200])
+      expect([count("started"), count("completed")]).toEqual([200, 100])
+      // A call that is sent again may reach a server that took over: its tokens lie beyond all that were granted.
+      expect(count("token")).toBeGreaterThanOrEqual(200)
       expect(task.ledger.count("completed")).toBe(100)
     },
   )

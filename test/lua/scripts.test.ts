@@ -593,6 +593,28 @@ onBothHosts("scripts, one by one", (host) => {
     expect(await task.claim(1)).toMatchObject([{ id: "a" }])
   })
 
+  test("a server that took over grants no token that the lost one may have granted", async () => {
+    const task = bench.task()
+    await task.dispatch("a", "b", "c", "d")
+    expect(await task.claim(1)).toEqual([{ id: "a", token: "1" }])
+    // Whoever claimed b under token 2 was with a server that is gone, and so is the claim.
+    const reply = await task.fresh(task.calls.settle(task.next(), [], { want: 1, rejoined: true }))
+    const [held] = heldOf(reply)
+    expect(Number(held!.token)).toBeGreaterThan(1_000_000)
+    const late = { id: "b", token: "2", kind: "completed" as const }
+    expect((await task.fresh(task.calls.settle(task.next("late"), [late]))).words).toBe("l")
+    const launched = await task.fresh(task.calls.launch(task.next(), { id: "e" }, { rejoined: true }))
+    expect(launched.record).toBeUndefined()
+    expect(Number((await task.claim(1))[0]!.token)).toBeGreaterThan(Number(held!.token) + 1_000_000)
+  })
+
+  test("a server that came back empty grants other tokens than before to lanes that have called before", async () => {
+    const task = bench.task()
+    await task.dispatch("a")
+    const reply = await task.fresh(task.calls.settle({ lane: "old", n: 7 }, [], { want: 1 }))
+    expect(Number(heldOf(reply)[0]!.token)).toBeGreaterThan(1_000_000)
+  })
+
   test("a claimed job's record is what the claim answered", async () => {
     const task = bench.task()
     await task.dispatch("a")
