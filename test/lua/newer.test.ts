@@ -189,6 +189,15 @@ onBothHosts("jobs of a newer version", (host) => {
     expect(task.state!.newer.size).toBe(0)
   })
 
+  test("an entry of an earlier life is dropped, and the job claimed once", async () => {
+    const task = bench.task()
+    await task.fresh(task.calls.enqueue(task.next("d"), [{ id: "2n", named: true, terms: ["v 2"] }]))
+    await claim(task, 1)
+    await task.command("ZADD", `${task.keys.base}newer`, "0", "2n\t999")
+    expect((await claim(task, 2)).ids).toBe("2n")
+    expect(task.state!.newer.size).toBe(0)
+  })
+
   test("versions up to a million keep their places", async () => {
     const task = bench.task()
     const jobs = [999_999, 1_000_000, 2].map((version) => ({ id: `j${version}`, terms: [`v ${version}`] }))

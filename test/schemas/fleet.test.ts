@@ -151,6 +151,21 @@ onBothHosts("a fleet of an old and a new version", (host) => {
     expect(await handle.getState()).toBe("cancelled")
   })
 
+  it("to deduplication, what waits for a newer worker waits", async () => {
+    const adapter = host.adapter()
+    const app = openApp({ adapter })
+    const task = oldProgram(app, "old")
+    await app.start()
+    const fresh = openApp({ adapter: host.sibling(adapter) }).task("greet", { version: 2 })
+    const deduplicate = { key: "one", while: ["waiting"] as const }
+    const first = fresh.dispatch({ name: "a" }, { deduplicate })
+    await first
+    await task.dispatch({ first: "a", last: "b" }).result
+    const second = fresh.dispatch({ name: "b" }, { deduplicate })
+    await second
+    expect([second.enqueued, second.existingId]).toEqual([false, first.id])
+  })
+
   it("inspect().migrations(task): versions over states, and whether since can be raised", async () => {
     const adapter = host.adapter()
     const old = openApp({ adapter })
