@@ -115,7 +115,7 @@ onBothHosts("a fleet of an old and a new version", (host) => {
     const rates = observers.map(({ calls }, i) => (calls.length - before[i]!) / seconds)
     for (const rate of rates) expect(rate).toBeLessThan(4)
     // Nor did putting them aside take more than a call for a few of them.
-    expect(Math.max(...settles())).toBeLessThan(500)
+    expect(Math.max(...settles())).toBeLessThan(50)
     expect(await producer.inspect().stats()).toMatchObject({ waiting: 500, active: 0 })
     expect((await producer.inspect().waiting({ limit: 500 })).length).toBe(500)
 
