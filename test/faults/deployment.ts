@@ -29,7 +29,7 @@ export interface DeploymentOptions {
 const prefix = "faults"
 const base = `${prefix}:taskora:`
 /** A job dispatched after healing must be done within this, ms. */
-const recoverWithinMs = 20_000
+const recoverWithinMs = 30_000
 const dispatchEveryMs = 45
 const ownEveryMs = 400
 
@@ -75,7 +75,7 @@ export class Deployment {
   /** Resolves when work is under way. */
   async warm(): Promise<void> {
     const completed = () => this.recorder.all.filter(({ kind }) => kind === "c").length
-    await until(() => completed() >= 20, "jobs are done", 20_000)
+    await until(() => completed() >= 20, "jobs are done", 60_000)
   }
 
   /** Starts a process, behind a proxy of its own. */
@@ -109,7 +109,7 @@ export class Deployment {
     )
   }
 
-  async ready(pod: Pod, ms = 20_000): Promise<void> {
+  async ready(pod: Pod, ms = 120_000): Promise<void> {
     await until(() => pod.of("ready").length > 0 || !pod.isAlive, `${pod.name} is ready`, ms)
     if (!pod.isAlive && pod.fate === "lives") throw new Error(`${pod.name} ended before it was ready`)
   }
