@@ -62,7 +62,8 @@ for k, item in ipairs(news) do
     elseif kind == "x" then
       stop("cancelling", text, node)
     else
-      stop("failing", text, node)
+      local late = '{"name":"ExpiredError","message":"it was not started within its ttl"}'
+      stop("failing", kind == "e" and late or text, node)
     end
   end
 end

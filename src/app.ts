@@ -1,6 +1,5 @@
 import { type AppOptions, type ResolvedAppOptions, resolveAppOptions } from "./app-options.ts"
 import { Backlog } from "./backlog.ts"
-import { Canceller } from "./canceller.ts"
 import { endApp } from "./closing.ts"
 import { Connection } from "./connection.ts"
 import type { ImplementOptions, TaskContract } from "./contract.ts"

@@ -19,7 +19,7 @@ export type Form =
 /** What a composition must know of a task: its options may still change until it is dispatched. */
 export interface ComposedTask {
   readonly name: string
-  readonly definition: Pick<Definition, "version" | "checks">
+  readonly definition: Pick<Definition, "version" | "checks" | "flow">
 }
 
 /** How a job of a composition is dispatched once it is its turn. */

@@ -12,8 +12,8 @@ export interface GraphNode {
   /** What it is given where it takes what stands before it; undefined where its data is its own. */
   readonly input: Shape | undefined
   readonly data: unknown
-  /** `delay,priority` */
-  readonly options: string
+  readonly delayMs: number
+  readonly priority: number
   /** Numbers of the nodes that must have completed. */
   readonly needs: readonly number[]
   readonly neededBy: number[]
@@ -46,14 +46,14 @@ export function layOut(form: Form): Graph {
         task: part.task,
         input: part.bound ? undefined : input,
         data: part.data,
-        options: optionText(part.task.name, part.how),
+        ...resolveHow(part.task.name, part.how),
         needs,
       })
     }
     if (part.kind === "group") {
       const gate = needs.length > 1 && part.members.length > 1
       const before = gate
-        ? [add({ task: undefined, input: undefined, data: undefined, options: "0,0", needs })]
+        ? [add({ task: undefined, input: undefined, data: undefined, delayMs: 0, priority: 0, needs })]
         : needs
       return part.members.map((member) => lay(member, input, before))
     }
@@ -99,9 +99,10 @@ export function ranges(numbers: readonly number[]): string {
   return parts.join(",")
 }
 
-function optionText(task: string, { delay, priority }: NodeOptions): string {
+function resolveHow(task: string, { delay, priority }: NodeOptions) {
   const what = `task "${task}": s()`
-  const delayMs = delay === undefined ? 0 : durationMs(delay, `${what}: delay`)
-  const band = priority === undefined ? 0 : wholeNumber(priority, `${what}: priority`, 0, highestPriority)
-  return `${delayMs},${band}`
+  return {
+    delayMs: delay === undefined ? 0 : durationMs(delay, `${what}: delay`),
+    priority: priority === undefined ? 0 : wholeNumber(priority, `${what}: priority`, 0, highestPriority),
+  }
 }

@@ -27,10 +27,12 @@ export function nodeJobId(id: string, node: string): string {
   return `${id}:${node}`
 }
 
-/** `planned`: delay,priority,version. */
+/** As `enqueue.lua` takes them. `planned`: delay,priority,version, then a tab before each further line. */
 function nodeOptions(planned: string): string {
-  const [delay, priority, version] = planned.split(",")
-  return `${delay},${priority},1\nn 1${version === "1" ? "" : `\nv ${version}`}`
+  const [first, ...lines] = planned.split("\t")
+  const [delay, priority, version] = first!.split(",")
+  if (version !== "1") lines.push(`v ${version}`)
+  return [`${delay},${priority},1`, "n 1", ...lines].join("\n")
 }
 
 export function parseNodeJobId(jobId: string): { readonly id: string; readonly node: string } {

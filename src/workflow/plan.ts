@@ -1,4 +1,6 @@
 import { PayloadTooLargeError } from "../model/errors.ts"
+import { invalid } from "../model/options.ts"
+import { flowLines } from "../rules/flow.ts"
 import { validate } from "../rules/schema.ts"
 import type { Codec } from "../rules/serializer.ts"
 import type { Core } from "../store/core.ts"
@@ -46,11 +48,26 @@ export async function storePlan(
 
 async function nodeArgs(number: number, node: GraphNode, around: Around): Promise<string[]> {
   const edges = `${node.needs.length}|${ranges(node.neededBy)}`
-  const { task, input, options } = node
+  const { task, input } = node
   if (!task) return [String(number), edges, "\n\n\n"]
   const shape = input === undefined ? "" : JSON.stringify(input)
   const data = input === undefined ? await encode(task, node.data, around) : ""
-  return [String(number), edges, `${task.name}\n${shape}\n${options},${task.definition.version}\n${data}`]
+  return [String(number), edges, `${task.name}\n${shape}\n${optionText(node, task)}\n${data}`]
+}
+
+/** delay,priority,version, then a tab before each further line of its options. @throws TaskoraError (`INVALID`) */
+function optionText(
+  { delayMs, priority, input, data }: GraphNode,
+  { name, definition }: ComposedTask,
+): string {
+  const what = `task "${name}" in a workflow`
+  const { flow, version } = definition
+  if (input !== undefined && typeof flow.key === "function")
+    throw invalid(
+      `${what}: its concurrencyKey is chosen by its data, which is not known yet; give it data of its own, by s(data)`,
+    )
+  const lines = flowLines({ delayMs }, flow, { data, what })
+  return [`${delayMs},${priority},${version}`, ...lines].join("\t")
 }
 
 /** Data of a job, checked as at any dispatch. @throws ValidationError, SerializationError, PayloadTooLargeError */

@@ -136,6 +136,39 @@ onBothHosts("how workflows end", (host) => {
     expect(await chain(quick.s(1)).dispatch({ ttl: "1m" }).waitFor("10s")).toBe(1)
   }, 30_000)
 
+  it("the terms of its task hold for a node: its ttl, its concurrency key; one that expires fails the workflow", async () => {
+    const { app, quick } = setUp()
+    const keyed = app.task("keyed", {
+      concurrency: 5,
+      concurrencyKey: "one",
+      concurrencyLimit: 1,
+      handler: async (n: number, ctx) => {
+        active++
+        most = Math.max(most, active)
+        await new Promise((resolve) => setTimeout(resolve, 5))
+        active--
+        return ctx.attempt * n
+      },
+    })
+    let active = 0
+    let most = 0
+    const paused = app.task("paused", { ttl: { max: 100 }, handler: async (n: number) => n })
+    const byData = app.task("by-data", {
+      concurrencyKey: (n: number) => `${n}`,
+      handler: async (n: number) => n,
+    })
+    await app.start()
+    expect(await keyed.map([1, 2, 3, 4]).dispatch().waitFor("20s")).toEqual([1, 2, 3, 4])
+    expect(most).toBe(1)
+    expect(await byData.map([5]).dispatch().waitFor("10s")).toEqual([5])
+    await expect(chain(quick.s(1), byData.s()).dispatch()).rejects.toThrow(/s\(data\)/)
+    await paused.pause()
+    const handle = chain(paused.s(1), quick.s()).dispatch()
+    const error = await handle.waitFor("20s").catch((thrown: unknown) => thrown)
+    expect(error).toMatchObject({ code: "WORKFLOW_FAILED", cause: { name: "ExpiredError" } })
+    expect((await handle.getGraph())!.nodes.map(({ state }) => state)).toEqual(["expired", "skipped"])
+  })
+
   it("a handler that gives what cannot be carried to the next fails the workflow", async () => {
     const app = open({ adapter: host.adapter(), limits: { payloadBytes: 2000 } })
     const long = app.task("long", async () => "x".repeat(1500))
