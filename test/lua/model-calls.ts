@@ -17,7 +17,9 @@ interface Contents {
   }
   settle: {
     readonly items: readonly (Item & { readonly body: string; readonly delay: number })[]
-    readonly options: Required<Pick<SettleOptions, "want" | "lease" | "keepCompleted" | "keepFailed">>
+    readonly options: Required<
+      Pick<SettleOptions, "want" | "lease" | "keepCompleted" | "keepFailed" | "version">
+    >
   }
   renew: { readonly leases: readonly (Held & { readonly run: string })[]; readonly lease: number }
   progress: { readonly reports: readonly (Held & { readonly value: string })[] }

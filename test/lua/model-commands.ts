@@ -66,6 +66,7 @@ function enqueue(delay: fc.Arbitrary<number>): fc.Arbitrary<Command> {
     name: fc.option(fc.constantFrom("n1", "n2", "n10", "{n}*:"), { freq: 2 }),
     delay,
     priority: fc.constantFrom(0, 0, 0, 1, 7),
+    version: fc.constantFrom(1, 1, 1, 2, 3),
     data: fc.oneof(
       { weight: 3, arbitrary: fc.json({ maxDepth: 1 }) },
       { weight: 1, arbitrary: fc.constant(longData) },
@@ -74,9 +75,10 @@ function enqueue(delay: fc.Arbitrary<number>): fc.Arbitrary<Command> {
   const detail = fc.record({ lane: fc.nat(1), jobs: fc.array(job, { minLength: 1, maxLength: 4 }), delivery })
   return detail.map((chosen) =>
     command("enqueue", chosen, async (model, real) => {
-      const jobs = chosen.jobs.map(({ name, ...rest }) =>
-        name === null ? { id: `p${real.plain++}`, ...rest } : { id: name, named: true, ...rest },
-      )
+      const jobs = chosen.jobs.map(({ name, version, ...rest }) => {
+        const job = { ...rest, terms: version > 1 ? [`v ${version}`] : [] }
+        return name === null ? { id: `p${real.plain++}`, ...job } : { id: name, named: true, ...job }
+      })
       const at = real.next(`e${chosen.lane}`)
       await deliver(real, model, { script: "enqueue", at, jobs }, chosen.delivery)
     }),
@@ -131,7 +133,13 @@ function settle(
   const detail = fc.record({
     lane: fc.nat(1),
     picks: fc.array(pick, { maxLength: 3 }),
-    options: fc.record({ want: fc.nat(4), lease, keepCompleted: keep, keepFailed: keep }),
+    options: fc.record({
+      want: fc.nat(4),
+      lease,
+      keepCompleted: keep,
+      keepFailed: keep,
+      version: fc.constantFrom(1, 1, 2, 3),
+    }),
     delivery,
   })
   return detail.map((chosen) =>

@@ -37,6 +37,7 @@ export class Real {
     const waited = model.line().length
     const again = model.isRepeated(call)
     const before = this.task.state
+    const aside = before?.newer.size ?? 0
     const crowded = before !== undefined && (before.waiting.length > 0 || before.stats.get("ranked") === "1")
     const reply = await this.task.send<unknown>(callOf(this.task.calls, call))
     const stale = reply === "stale" || (reply as { tasks?: unknown[] }).tasks?.[0] === "stale"
@@ -48,6 +49,8 @@ export class Real {
     if (!stale && call.script === "launch")
       this.heard(0, 0, { claimed: claimedBy(call.id, reply as LaunchReply), more: false })
     this.compare(model, call)
+    if (this.task.state!.newer.size > aside) this.note("put aside")
+    if (this.task.state!.newer.size < aside && call.script === "settle") this.note("taken from aside")
     for (const word of stale ? ["stale"] : again ? ["again"] : wordsOf(call, said))
       this.note(`${call.script} ${word}`)
     for (const [name, count] of model.counters) if (count > 0) this.note(name)
@@ -159,6 +162,8 @@ const letters = { waiting: "w", delayed: "d", active: "a", completed: "c", faile
 function remembered(job: ModelJob): ReturnType<typeof told> {
   const {
     id: _id,
+    version: _version,
+    aside,
     since: _since,
     returned: _returned,
     deadline: _deadline,
@@ -167,7 +172,7 @@ function remembered(job: ModelJob): ReturnType<typeof told> {
     requested: _,
     ...rest
   } = job
-  return { ...rest, state: letters[job.state] }
+  return { ...rest, state: aside > 0 && job.state === "waiting" ? "n" : letters[job.state] }
 }
 
 function line(state: TaskState): string[] {

@@ -37,6 +37,8 @@ const happenings = [
   ..."oxl".split("").map((word) => `renew ${word}`),
   ..."ol".split("").map((word) => `progress ${word}`),
   ...["waiting", "delayed", "active", ""].map((state) => `cancel ${state}`),
+  "put aside",
+  "taken from aside",
   ...["launch leased", "launch waits", "launch asked in time", "log logged", "log full", "log lost"],
   ..."rfu".split("").map((word) => `revive ${word}`),
   ..."dfu".split("").map((word) => `discard ${word}`),

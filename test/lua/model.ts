@@ -19,6 +19,9 @@ export interface ModelJob {
   finished: number
   run: string
   outcome: string
+  readonly version: number
+  /** As a rising number, when it was put aside for a worker of its version; 0 where it was not. */
+  aside: number
   /** When it arrived at the back of its band, as a rising number. */
   since: number
   /** The token under which it first came back to the front; 0 while it stands in line. */
@@ -85,6 +88,7 @@ export class Model {
   token = 0
   due = 0
   private arrivals = 0
+  private asides = 0
   private crowded = false
   private readonly answers = new Map<string, Answer>()
 
@@ -115,7 +119,34 @@ export class Model {
       if (a.returned > 0 && b.returned > 0) return a.returned - b.returned
       return a.returned > 0 ? -1 : b.returned > 0 ? 1 : a.since - b.since
     }
-    return this.in("waiting").sort(first)
+    return this.in("waiting")
+      .filter(({ aside }) => aside === 0)
+      .sort(first)
+  }
+
+  /** The jobs that a claim gets; those of a version above its own are put aside as it comes across them. */
+  private choose({ want, version }: { readonly want: number; readonly version: number }): ModelJob[] {
+    const line = this.line()
+    const chosen = version > 1 ? this.fromAside(line, { want, version }) : []
+    for (const job of line) {
+      if (chosen.length === want) break
+      if (job.version > version) job.aside = ++this.asides
+      else chosen.push(job)
+    }
+    return chosen
+  }
+
+  private fromAside(line: readonly ModelJob[], { want, version }: { want: number; version: number }) {
+    const ranked = line.filter(({ priority, returned }) => priority > 0 || returned > 0).slice(0, want)
+    const aside = this.in("waiting").filter((job) => job.aside > 0 && job.version <= version)
+    const chosen: ModelJob[] = []
+    for (const job of aside.sort((a, b) => a.version - b.version || a.aside - b.aside)) {
+      const before = ranked.filter(({ priority }) => priority > job.priority).length
+      if (chosen.length + before >= want) break
+      job.aside = 0
+      chosen.push(job)
+    }
+    return chosen
   }
 
   in(state: State): ModelJob[] {
@@ -131,7 +162,7 @@ export class Model {
     return call.script === "launch" ? { ...reply, claimed } : { ...reply, due: this.due, claimed }
   }
 
-  enqueue({ id, delay = 0, priority = 0, data = "null" }: NewJob, now: number): "s" | "d" {
+  enqueue({ id, delay = 0, priority = 0, data = "null", terms = [] }: NewJob, now: number): "s" | "d" {
     if (this.jobs.has(id)) return "d"
     const job: ModelJob = {
       id,
@@ -149,6 +180,8 @@ export class Model {
       finished: 0,
       run: "",
       outcome: "",
+      version: Number(terms.find((line) => line.startsWith("v "))?.slice(2) ?? 1),
+      aside: 0,
       since: 0,
       returned: 0,
       deadline: 0,
@@ -185,7 +218,7 @@ export class Model {
 
   settle({ items, options }: CallOf<"settle">, now: number, granted: Grant[]) {
     // What this call itself puts back is for the next one to claim.
-    const next = this.line().slice(0, options.want)
+    const next = this.choose(options)
     const reasons: string[] = []
     const words = items.map((item) => {
       const job = this.held(item)
