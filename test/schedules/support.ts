@@ -1,6 +1,7 @@
 import { type App, createTaskora, type TaskoraError } from "../../src/index.ts"
 import { memoryAdapter } from "../../src/memory.ts"
 import type { Observer, Transition } from "../../src/model/observer.ts"
+import type { Adapter, Store } from "../../src/store/store.ts"
 import { type ManualClock, manualClock } from "../support/manual-clock.ts"
 
 /** 2026-11-23T00:00:00Z. */
@@ -19,12 +20,32 @@ export class Cluster {
     this.adapter = memoryAdapter({ clock: this.clock })
   }
 
-  app(observers: readonly Observer[] = []): App {
+  app(observers: readonly Observer[] = [], adapter: Adapter = this.adapter): App {
     const own: Observer = { name: "test", transition: (transition) => this.transitions.push(transition) }
-    const app = createTaskora({ adapter: this.adapter, observers: [own, ...observers] })
+    const app = createTaskora({ adapter, observers: [own, ...observers] })
     app.on("worker:error", (error) => this.errors.push(error))
     this.open.add(app)
     return app
+  }
+
+  /** A store for a process that dies as it calls a script: before the call is sent, or before it is answered. */
+  mortal(script: string, when: "before" | "after"): Adapter {
+    const { adapter } = this
+    return { ...adapter, open: (...args) => dyingStore(adapter.open(...args), script, when) }
+  }
+
+  /** Starts an app, in its own time. */
+  async start(app: App): Promise<App> {
+    const started = app.start()
+    await this.settle()
+    await started
+    return app
+  }
+
+  /** Waits for what an app is asked. */
+  async ask<T>(answer: Promise<T>): Promise<T> {
+    await this.settle()
+    return answer
   }
 
   /** Moves time on, bit by bit: what one part of an app begins at a time another may finish at the same. */
@@ -55,6 +76,29 @@ export class Cluster {
   of<K extends Transition["kind"]>(kind: K): Extract<Transition, { kind: K }>[] {
     return this.transitions.filter((t): t is Extract<Transition, { kind: K }> => t.kind === kind)
   }
+}
+
+function dyingStore(store: Store, script: string, when: "before" | "after"): Store {
+  let dead = false
+  const run: Store["run"] = async (source, keys, args) => {
+    const last = source.name === script
+    if (dead || (last && when === "before")) {
+      dead = true
+      return new Promise(() => {})
+    }
+    const answer = store.run(source, keys, args)
+    if (!last) return answer
+    dead = true
+    await answer
+    return new Promise(() => {})
+  }
+  return new Proxy(store, {
+    get(target, name) {
+      if (name === "run") return run
+      const value = Reflect.get(target, name) as unknown
+      return typeof value === "function" ? value.bind(target) : value
+    },
+  })
 }
 
 /** What a call throws. */
