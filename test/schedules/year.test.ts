@@ -26,7 +26,7 @@ async function firedBetween(
   const report = (error: unknown) => void errors.push(error)
   const scheduler = new Scheduler({ link, observers, report } as unknown as Core, { ready: async () => {} })
   const settle = async () => {
-    for (let i = 0; i < 8; i++) await clock.advance(0)
+    for (let i = 0; i < 5; i++) await clock.advance(0)
   }
   const run = async (promise: Promise<unknown>) => {
     for (let i = 0; i < 10; i++) await settle()
