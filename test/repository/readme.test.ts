@@ -53,7 +53,9 @@ describe("the README", () => {
     expect(exporter).toHaveLength(1)
     const schemas = blocks("ts", readFileSync(join(root, "docs/schemas.md"), "utf8"))
     expect(schemas.length).toBeGreaterThan(3)
-    ;[...blocks("ts"), ...exporter, ...schemas].forEach((text, i) => {
+    const schedules = blocks("ts", readFileSync(join(root, "docs/schedules.md"), "utf8"))
+    expect(schedules).toHaveLength(2)
+    ;[...blocks("ts"), ...exporter, ...schemas, ...schedules].forEach((text, i) => {
       const whole = text.includes("import ") ? text : `${around}\n${text}\nexport {}\n`
       writeFileSync(join(place.path, `snippet-${i + 1}.ts`), whole)
     })
