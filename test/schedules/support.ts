@@ -1,7 +1,7 @@
 import { type App, createTaskora, type TaskoraError } from "../../src/index.ts"
 import { memoryAdapter } from "../../src/memory.ts"
 import type { Observer, Transition } from "../../src/model/observer.ts"
-import type { Adapter, Store } from "../../src/store/store.ts"
+import type { Adapter, Reply, ScriptSource, Store } from "../../src/store/store.ts"
 import { type ManualClock, manualClock } from "../support/manual-clock.ts"
 
 /** 2026-11-23T00:00:00Z. */
@@ -32,6 +32,17 @@ export class Cluster {
   mortal(script: string, when: "before" | "after"): Adapter {
     const { adapter } = this
     return { ...adapter, open: (...args) => dyingStore(adapter.open(...args), script, when) }
+  }
+
+  /** A store for a process that is answered late, by this script. */
+  slow(script: string, ms: number): Adapter {
+    const { adapter, clock } = this
+    const answered: Around = async (source, call) => {
+      const answer = await call()
+      if (source.name === script) await new Promise<void>((resolve) => clock.setTimeout(resolve, ms))
+      return answer
+    }
+    return { ...adapter, open: (...args) => around(adapter.open(...args), answered) }
   }
 
   /** Starts an app, in its own time. */
@@ -78,20 +89,26 @@ export class Cluster {
   }
 }
 
+/** What becomes of a call. */
+type Around = (source: ScriptSource, call: () => Promise<Reply>) => Promise<Reply>
+
 function dyingStore(store: Store, script: string, when: "before" | "after"): Store {
   let dead = false
-  const run: Store["run"] = async (source, keys, args) => {
+  return around(store, async (source, call) => {
     const last = source.name === script
     if (dead || (last && when === "before")) {
       dead = true
       return new Promise(() => {})
     }
-    const answer = store.run(source, keys, args)
-    if (!last) return answer
+    if (!last) return call()
     dead = true
-    await answer
+    await call()
     return new Promise(() => {})
-  }
+  })
+}
+
+function around(store: Store, becomes: Around): Store {
+  const run: Store["run"] = (source, keys, args) => becomes(source, () => store.run(source, keys, args))
   return new Proxy(store, {
     get(target, name) {
       if (name === "run") return run
