@@ -27,7 +27,8 @@ export interface RedisServerOptions {
   readonly config?: string
 }
 
-const binary = "redis-server"
+/** Another server of the same kind, where the environment names one. */
+const binary = process.env.TASKORA_TEST_REDIS_SERVER || "redis-server"
 const startTimeoutMs = 10_000
 
 /** The server that the environment offers instead of one of the suite's own. */

@@ -19,7 +19,7 @@ const connectionLost = new Set(["READONLY", "UNBLOCKED", "NOAUTH"])
 
 /** What a script's own command says in a cluster where the script's slot is being moved, or not served at all. */
 const notInCluster =
-  /Script attempted to (access a non local key|execute a (write )?command while the cluster is down)/
+  /Script attempted to (access a non local key|execute a (write )?command while the cluster is down)|undeclared keys were accessed during rehashing/
 
 /** An error that the server answered with. `code` is its first word: `NOSCRIPT`, `OOM`, `ERR` ... */
 export class ReplyError extends StoreError {
@@ -38,8 +38,11 @@ export class ReplyError extends StoreError {
 
 /** What a failed command means, as a `StoreError`. `what` names the command for people. */
 export function classify(error: unknown, what: string): StoreError {
-  // Redis 7.0 answers a denial inside a script as a plain error.
-  const text = describe(error).replace(/^ERR (?=The user executing the script)/, "NOPERM ")
+  // Redis 7.0 and Valkey answer a denial inside a script as plain errors.
+  const text = describe(error).replace(
+    /^ERR (?=The user executing the script|ACL failure in script)/,
+    "NOPERM ",
+  )
   if (isReply(error)) {
     const code = /^[A-Z]+\b/.exec(text)?.[0] ?? "ERR"
     const passing = unavailable.has(code) || notInCluster.test(text)

@@ -26,11 +26,25 @@ group("what a failed command means", () => {
     ["BUSYKEY Target key name already exists.", "refused", "BUSYKEY"],
     ["ERR user_script:1: boo", "refused", "ERR"],
     ["something else", "refused", "ERR"],
+    ["ERR Script attempted to access a non local key in a cluster node script: 1", "unavailable", "ERR"],
+    ["ERR Script attempted to execute a command while the cluster is down", "unavailable", "ERR"],
+    [
+      "ERR Unable to execute command 'exists' in script because undeclared keys were accessed during rehashing of the slot",
+      "unavailable",
+      "ERR",
+    ],
   ])("%s", (message, fate, code) => {
     const failure = classify(answer(message), 'script "x"')
     expect(failure).toBeInstanceOf(ReplyError)
     expect(failure).toMatchObject({ name: "StoreError", fate, code, message: `script "x": ${message}` })
     expect((failure as ReplyError).losesConnection).toBe(["READONLY", "UNBLOCKED", "NOAUTH"].includes(code))
+  })
+
+  it.each([
+    "The user executing the script can't access at least one of the keys",
+    "ACL failure in script: No permissions to access a key",
+  ])("a denial inside a script: %s", (text) => {
+    expect(classify(answer(`ERR ${text}`), "x")).toMatchObject({ fate: "refused", code: "NOPERM" })
   })
 
   it("is unsent only where ioredis says that it wrote nothing", () => {
