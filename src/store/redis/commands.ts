@@ -1,5 +1,6 @@
 import type { Needs } from "../store.ts"
 import { editionCommands } from "./cluster/edition.ts"
+import { callerScriptCommands, questionCommands, workerScriptCommands } from "./script-commands.ts"
 
 /**
  * Every command that Taskora sends or its scripts call, with arguments that stand where the real ones do: `k` a key,
@@ -33,19 +34,8 @@ const nodeWorkerCommands = ["ZPOPMIN k"]
 /** What a store that only reads sends instead. */
 const readerCommands = ["EVALSHA_RO s 1 k", "EVAL_RO s 1 k"]
 
-/** What the scripts of questions call, held against them by a test. */
-export const questionCommands = [
-  "GET k",
-  "HGET k f",
-  "HGETALL k",
-  "HMGET k f",
-  "LINDEX k 0",
-  "LLEN k",
-  "TIME",
-  "ZCARD k",
-  "ZCOUNT k 0 1",
-  "ZRANGE k 0 1",
-]
+/** The scripts of an exporter. */
+export const questionScripts: readonly string[] = ["wire", "roster", "count"]
 
 /** The scripts that only workers call; all others are everybody's. */
 export const workerScripts: readonly string[] = [
@@ -57,48 +47,6 @@ export const workerScripts: readonly string[] = [
   "upkeep",
   "attend",
 ]
-
-/** What everybody's scripts call, held against them by a test. */
-export const callerScriptCommands = [
-  "DEL k",
-  "EXISTS k",
-  "GET k",
-  "HDEL k f",
-  "HEXISTS k f",
-  "HGET k f",
-  "HGETALL k",
-  "HINCRBY k f 1",
-  "HMGET k f",
-  "HSCAN k 0",
-  "HSET k f v",
-  "HSETNX k f v",
-  "LINDEX k 0",
-  "LLEN k",
-  "LPOP k",
-  "LPUSH k v",
-  "LRANGE k 0 1",
-  "LTRIM k 0 1",
-  "MGET k",
-  "MSET k v",
-  "PERSIST k",
-  "PEXPIRE k 1",
-  "PUBLISH c v",
-  "RPOP k",
-  "RPUSH k v",
-  "SET k v",
-  "TIME",
-  "XADD k * e v",
-  "XRANGE k - +",
-  "XREVRANGE k + -",
-  "ZADD k 1 m",
-  "ZCARD k",
-  "ZCOUNT k 0 1",
-  "ZRANGE k 0 1",
-  "ZREM k m",
-]
-
-/** What the scripts of workers call besides, held against them by a test. */
-export const workerScriptCommands = ["LSET k 0 v", "ZMSCORE k m", "ZSCORE k m"]
 
 /** Who asks, and of what: a single server, or the nodes of a cluster. */
 export interface Asking {

@@ -1,16 +1,7 @@
-import { readdirSync, readFileSync } from "node:fs"
-import { join } from "node:path"
 import { describe, expect, it, vi } from "vitest"
-import {
-  callerScriptCommands,
-  questionCommands,
-  sampleCalls,
-  workerScriptCommands,
-  workerScripts,
-} from "../../../src/store/redis/commands.ts"
+import { sampleCalls } from "../../../src/store/redis/commands.ts"
 import { ReplyError } from "../../../src/store/redis/failures.ts"
 import { checkServer, type Wanted } from "../../../src/store/redis/fitness.ts"
-import { scripts } from "../../../src/store/scripts.ts"
 import { StoreError } from "../../../src/store/store.ts"
 
 const denied = new ReplyError("info: NOPERM", "refused", "NOPERM")
@@ -124,47 +115,7 @@ describe("the check of the server", () => {
   })
 })
 
-/** The commands that Lua texts call, by name. */
-function calledBy(texts: ReadonlyMap<string, string>): string[] {
-  const called = new Set<string>()
-  for (const [file, whole] of texts) {
-    const text = whole.replace(/--.*$/gm, "")
-    const calls = text.match(/redis\.p?call\b/g) ?? []
-    const named = [...text.matchAll(/redis\.p?call\(\s*"([A-Z]+)"/g)]
-    expect(named.length, `every call in ${file} names its command`).toBe(calls.length)
-    for (const [, name] of named) called.add(name!)
-  }
-  return [...called].sort()
-}
-
 describe("the list of commands", () => {
-  const names = (lines: readonly string[]) => lines.map((line) => line.split(" ")[0]!)
-  const textsOf = (some: (name: string) => boolean) =>
-    new Map(
-      Object.values(scripts)
-        .filter(({ name }) => some(name))
-        .map(({ name, source }) => [name, source.text]),
-    )
-
-  it("is what the scripts call", () => {
-    const texts = new Map<string, string>()
-    for (const folder of ["lua", join("lua", "lib")])
-      for (const file of readdirSync(folder).filter((name) => name.endsWith(".lua")))
-        texts.set(file, readFileSync(join(folder, file), "utf8"))
-    expect([...names(callerScriptCommands), ...names(workerScriptCommands)].sort()).toEqual(calledBy(texts))
-  })
-
-  it("is, for who dispatches and listens, what all but the workers' scripts call", () => {
-    const texts = textsOf((name) => !workerScripts.includes(name))
-    expect(texts.size).toBe(Object.keys(scripts).length - workerScripts.length)
-    expect(names(callerScriptCommands)).toEqual(calledBy(texts))
-  })
-
-  it("is, for a reader, what the scripts of its questions call", () => {
-    const texts = textsOf((name) => ["wire", "roster", "count"].includes(name))
-    expect(names(questionCommands)).toEqual(calledBy(texts))
-  })
-
   it("has, in a cluster, nothing that waits on keys or is heard by all nodes", () => {
     const called = sampleCalls({ use: "work", cluster: true }, "k", "c").map(([name]) => name)
     for (const name of ["BZPOPMIN", "SUBSCRIBE", "PUBLISH"]) expect(called).not.toContain(name)
