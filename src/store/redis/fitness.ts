@@ -1,5 +1,5 @@
 import { ConnectionError, PermissionError, TaskoraError } from "../../model/errors.ts"
-import { root, sharedKeys } from "../keys.ts"
+import { root, sharedKeys, workflowsTask } from "../keys.ts"
 import { type Reply, type ServerInfo, StoreError } from "../store.ts"
 import { ruleName, sampleCalls, type Use } from "./commands.ts"
 import { ReplyError } from "./failures.ts"
@@ -93,7 +93,9 @@ interface KeyPlace {
 function placesOf(wanted: Wanted): KeyPlace[] {
   const base = root(wanted.prefix)
   if (wanted.use === "read") return [{ key: `${base}{*}:permissions`, pattern: `${base}*` }]
-  const tasks = wanted.tasks.map((task) => taskBase(wanted, task))
+  // Who works also looks after workflows, of any task.
+  const workflows = wanted.use === "work" ? [workflowsTask] : []
+  const tasks = [...wanted.tasks, ...workflows].map((task) => taskBase(wanted, task))
   const control = wanted.cluster ? [] : [`${base}control:`]
   return [
     ...[...tasks, ...control].map((start) => ({ key: `${start}permissions`, pattern: `${start}*` })),

@@ -156,8 +156,10 @@ export class Link {
 
   #note(error: Error): void {
     // What ioredis 5 makes of a subscription that the server ends by itself; ioredis 6 says "moved".
-    if (this.#state === "up" && error.message.startsWith("Command queue state error"))
-      return this.#on.slotLeft()
+    if (this.#state === "up" && error.message.startsWith("Command queue state error")) {
+      this.#on.slotLeft()
+      return
+    }
     this.#lastError = describe(error)
     if (this.#state === "opening" && isDistrust(error)) {
       this.end({ message: this.#lastError, code: "TLS", refused: true })

@@ -85,10 +85,14 @@ describe("the check of the server", () => {
       missing: ["~taskora:{b}:*", "~taskora:meta", "hscan"],
       message: expect.stringContaining("add to its ACL: +hscan ~taskora:{b}:* ~taskora:meta"),
     })
-    const all = ["taskora:{a}:permissions", "taskora:{b}:permissions", "taskora:control:permissions"]
+    const bases = ["{a}", "{b}", "{*workflows}", "control"]
+    const all = bases.map((name) => `taskora:${name}:permissions`)
     const shared = ["tasks", "workers", "worker-info", "meta"].map((name) => `taskora:${name}`)
     await expect(check({ missing: [...all, ...shared] })).rejects.toMatchObject({ missing: ["~taskora:*"] })
-    await check({ missing: all.slice(1) }, { tasks: ["a"], cluster: true })
+    await check(
+      { missing: ["taskora:{b}:permissions", "taskora:control:permissions"] },
+      { tasks: ["a"], cluster: true },
+    )
   })
 
   it("names EVAL where not even the check may run", async () => {
