@@ -19,6 +19,11 @@ export interface MemoryAdapter extends Adapter {
    * @internal
    */
   command(args: readonly string[]): Reply
+  /**
+   * Memory that the Lua VM uses after a full collection, KiB.
+   * @internal
+   */
+  luaMemory(): number
 }
 
 const optionNames: readonly string[] = ["clock", "prefix"] satisfies (keyof MemoryAdapterOptions)[]
@@ -43,5 +48,6 @@ export function memoryAdapter(options: MemoryAdapterOptions = {}): MemoryAdapter
     clock,
     open: (_instance, listeners) => new EmbeddedStore(engine, listeners),
     command: (args) => engine.command(args),
+    luaMemory: () => engine.luaMemory(),
   }
 }
