@@ -5,7 +5,7 @@
 -- What stands between a dispatch and its job: a throttle, a debounce or a deduplication, under a key of the user's.
 --   throttle:<key>  list of the times at which jobs were let in, newest first
 --   debounce:<key>  "id \t nonce \t begun" of the delayed job that the next dispatch replaces; it goes when that falls due
---   dedupe:<key>    sorted set of the ids of jobs that have not ended, by the time of their dispatch
+--   dedupe:<key>    sorted set of the ids of jobs that have not ended, by their dispatch, in us (those of a call follow one another)
 -- Everything is decided before anything is written; what was decided of a call's jobs is kept here for those behind them.
 local throttles, debounces, dedupes, replaced, seq, leaving = {}, {}, {}, {}, 0, nil
 -- How many of the oldest and of the newest jobs under one key are looked at.
@@ -103,7 +103,7 @@ function pass.dedupe(a, job, now)
     if string.find(gate.states, u.jobs[k].state, 1, true) then return "u", u.jobs[k].id end
   end
   u.jobs[#u.jobs + 1] = { id = job.id, state = job.delay > 0 and "d" or "w" }
-  u.new[#u.new + 1] = whole(now)
+  u.new[#u.new + 1] = whole(now * 1000 + #u.new / 2)
   u.new[#u.new + 1] = job.id
   job.terms.dedupe = gate.key
   return "s"

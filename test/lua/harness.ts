@@ -248,7 +248,7 @@ export class TaskBench {
     this.heard.set(`${lane}`, Number(n))
     for (const [i, word] of [...reply.words].entries()) {
       const id = String(call.args[3 + 3 * i])
-      if (word === "s") this.lives.set(id, (this.lives.get(id) ?? 0) + 1)
+      if (word === "s" || word === "b") this.lives.set(id, (this.lives.get(id) ?? 0) + 1)
     }
   }
 }

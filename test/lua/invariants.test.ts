@@ -34,6 +34,26 @@ const breaches: Record<string, readonly [breach: (task: TaskBench) => string[][]
     /result of w1 has no owner/,
   ],
   "a strange key": [({ keys }) => [["SET", `${keys.base}other`, "1"]], /nobody knows the key other/],
+  "a throttle for ever": [({ keys }) => [["RPUSH", `${keys.base}throttle:k`, "5"]], /throttle of k stays/],
+  "a throttle out of order": [
+    ({ keys }) => [
+      ["RPUSH", `${keys.base}throttle:k`, "5", "6"],
+      ["PEXPIRE", `${keys.base}throttle:k`, "60000"],
+    ],
+    /throttle of k is out of order/,
+  ],
+  "a debounce for ever": [
+    ({ keys }) => [["SET", `${keys.base}debounce:k`, "w1\t5\t5"]],
+    /debounce of k stays/,
+  ],
+  "a debounce of nothing": [
+    ({ keys }) => [["SET", `${keys.base}debounce:k`, "w1", "PX", "60000"]],
+    /debounce of k cannot be read/,
+  ],
+  "a deduplication of another's job": [
+    ({ keys }) => [["ZADD", `${keys.base}dedupe:k`, "5", "w1"]],
+    /w1 does not live under the deduplication key k/,
+  ],
   "a request not counted": [({ keys }) => [["HSET", keys.cancels, "a1", ""]], /1 cancels are asked for/],
   "a request for a waiting job": [
     ({ keys }) => [

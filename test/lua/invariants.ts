@@ -28,6 +28,7 @@ const rules: readonly (readonly [invariant: string, rule: Rule])[] = [
   ["I2", (...of) => expiries(...of)],
   ["I2", (...of) => parkings(...of)],
   ["I2", (...of) => slots(...of)],
+  ["I12", (...of) => gates(...of)],
   ["I11", (...of) => hints(...of)],
   ["I10", (...of) => stream(...of)],
   ["I8", (...of) => counters(...of)],
@@ -237,6 +238,30 @@ function* slots(state: TaskState, { damaged }: Surroundings): Generator<string> 
     if (allowed.length === 1 && (state.holders.get(key)?.length ?? 0) < allowed[0]!)
       yield `${member} is parked while a slot is free: ${state.holders.get(key)}`
   }
+}
+
+/** What gates remember is in order and goes with time, or with the jobs that it is about. */
+function* gates(state: TaskState, { damaged }: Surroundings): Generator<string> {
+  for (const [key, { entries, ttl }] of state.throttles) {
+    if (ttl <= 0) yield `the throttle of ${key} stays for ever`
+    if (entries.some((time, i) => i > 0 && Number(time) > Number(entries[i - 1])))
+      yield `the throttle of ${key} is out of order: ${entries}`
+  }
+  for (const [key, { entries, ttl }] of state.debounces) {
+    if (ttl <= 0) yield `the debounce of ${key} stays for ever`
+    if (!/^[^\t]+\t\d+\t\d+$/.test(entries[0]!)) yield `the debounce of ${key} cannot be read: ${entries}`
+  }
+  const under = (id: string, r: Fields | undefined) =>
+    r && !damaged.has(id) && !(r.state in lists) ? termsOf(r).dedupe : ""
+  for (const [id, r] of state.records) {
+    const key = under(id, r)
+    if (key !== "" && !state.dedupes.get(key)?.entries.includes(id))
+      yield `${id} lives, and is not known under its deduplication key ${key}`
+  }
+  for (const [key, { entries }] of state.dedupes)
+    for (const id of entries)
+      if (!damaged.has(id) && under(id, state.records.get(id)) !== key)
+        yield `${id} does not live under the deduplication key ${key}`
 }
 
 function* hints(state: TaskState, { markerTaken }: Surroundings): Generator<string> {

@@ -3,6 +3,8 @@ import type { Reply } from "../../src/store/store.ts"
 
 /** Keys that are built by the scripts that need them. */
 const unshared = ["expiring", "newer", "parked", "expired"]
+const kinds =
+  /^(job|data|progress|logs|result|holders|throttle|debounce|dedupe):|^\d+:wake$/
 
 /** Runs plain commands against a host's data, past the scripts. */
 export interface Reader {
@@ -68,8 +70,17 @@ export interface TaskState {
   readonly progress: ReadonlyMap<string, string>
   readonly results: ReadonlyMap<string, { readonly text: string; readonly ttl: number }>
   readonly logs: ReadonlyMap<string, readonly string[]>
+  /** What the gates remember under each key, and for how long, ms (see `lua/lib/gates.lua`). */
+  readonly throttles: ReadonlyMap<string, Remembered>
+  readonly debounces: ReadonlyMap<string, Remembered>
+  readonly dedupes: ReadonlyMap<string, Remembered>
   /** Keys under the task's base that nobody knows. */
   readonly strange: readonly string[]
+}
+
+export interface Remembered {
+  readonly entries: readonly string[]
+  readonly ttl: number
 }
 
 const hot = ["state", "token", "attempt", "claimed", "finished", "max", "flags", "run"]
@@ -170,6 +181,13 @@ export async function readState(reader: Reader, keys: TaskKeys): Promise<TaskSta
   const datas = (await values("data", get)) as Map<string, string>
   const results = (await values("result", get)) as Map<string, string>
   const ttls = await values("result", (key) => ["PTTL", key])
+  const remembered = async (kind: string, command: (key: string) => string[]) => {
+    const found = (await values(kind, command)) as Map<string, string | string[]>
+    const left = await values(kind, (key) => ["PTTL", key])
+    return new Map(
+      [...found].map(([key, held]) => [key, { entries: [held].flat(), ttl: Number(left.get(key)) }]),
+    )
+  }
   const known = [...Object.values(keys).map((key: string) => key.slice(keys.base.length)), ...unshared]
   return {
     waiting: waiting!.reverse(),
@@ -193,9 +211,10 @@ export async function readState(reader: Reader, keys: TaskKeys): Promise<TaskSta
     results: new Map([...results].map(([id, text]) => [id, { text, ttl: Number(ttls.get(id)) }])),
     logs: (await values("logs", list)) as Map<string, string[]>,
     datas,
-    strange: names.filter(
-      (name) => !known.includes(name) && !/^(job|data|progress|logs|result|holders):|^\d+:wake$/.test(name),
-    ),
+    throttles: await remembered("throttle", list),
+    debounces: await remembered("debounce", get),
+    dedupes: await remembered("dedupe", (key) => ["ZRANGE", key, "0", "-1"]),
+    strange: names.filter((name) => !known.includes(name) && !kinds.test(name)),
   }
 }
 

@@ -27,7 +27,7 @@ onBothHosts("terms of a job", (host) => {
   })
 
   test("that nobody knows, or that cannot be read, are refused in words, and nothing is stored", async () => {
-    for (const line of ["y 1", "c many,key", "v -1"]) {
+    for (const line of ["y 1", "c many,key", "v -1", "b 5,,k", "r 1,k", "u z,k"]) {
       const task = bench.task()
       const call = task.calls.enqueue(task.next(), [{ id: "b" }, { id: "a", terms: [line] }])
       await expect(task.send(call)).rejects.toThrow(
