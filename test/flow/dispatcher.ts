@@ -23,7 +23,10 @@ export interface Answer {
 }
 
 const settings = JSON.parse(process.argv[2]!) as DispatcherSettings
-const app = createTaskora({ adapter: redisAdapter(settings.url, { prefix: settings.prefix }) })
+const app = createTaskora({
+  adapter: redisAdapter(settings.url, { prefix: settings.prefix }),
+  retention: { failed: { maxItems: 10_000 } },
+})
 const task = app.task<string>("gated")
 
 async function dispatch({ count, options, pauseMs }: Round): Promise<Answer[]> {
