@@ -4,6 +4,7 @@ import { delayed } from "./workloads/delayed.ts"
 import { enqueue } from "./workloads/enqueue.ts"
 import { events } from "./workloads/events.ts"
 import { fairness } from "./workloads/fairness.ts"
+import { gates } from "./workloads/gates.ts"
 import { latency, latencyApart } from "./workloads/latency.ts"
 import { limits } from "./workloads/limits.ts"
 import { manyTasks } from "./workloads/many-tasks.ts"
@@ -16,6 +17,7 @@ import { telemetry } from "./workloads/telemetry.ts"
 export const rows: readonly Row[] = [
   limits,
   ...enqueue,
+  ...gates,
   ...processing,
   telemetry,
   latency,

@@ -30,6 +30,9 @@ export interface Counts {
   readonly failed: number
 }
 
+/** Throttles let everything in that the bench stores; deduplications find nothing that exists already. */
+export type Gate = "throttle" | "deduplicate"
+
 /** One queue, or task, as both sides have it. */
 export interface Queue {
   /** Resolves when the job is stored. */
@@ -37,6 +40,8 @@ export interface Queue {
   /** Stores many by one call of the contestant's. */
   addMany(data: readonly Payload[]): Promise<unknown>
   addLater(data: Payload, delayMs: number): Promise<unknown>
+  /** Stores it unless a gate of the contestant's own keeps it back, under a key; where there is such a thing. */
+  addGated?(data: Payload, gate: Gate, key: string): Promise<unknown>
   /** Hears of completed jobs of every process; `at`: when it happened, ms of the server's clock. */
   listen(completed: (id: string, at: number) => void): Promise<void>
   counts(): Promise<Counts>

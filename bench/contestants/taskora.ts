@@ -1,9 +1,16 @@
 import { opentelemetry } from "../../exporters/opentelemetry/index.ts"
 import { prometheus } from "../../exporters/prometheus.ts"
-import { type Adapter, type App, createTaskora, type Observer, type Task } from "../../src/index.ts"
+import {
+  type Adapter,
+  type App,
+  createTaskora,
+  type DispatchOptions,
+  type Observer,
+  type Task,
+} from "../../src/index.ts"
 import { memoryAdapter } from "../../src/memory.ts"
 import { redisAdapter } from "../../src/redis.ts"
-import type { Contestant, Mode, Payload, Queue, Session, Setting, Work } from "./contestant.ts"
+import type { Contestant, Gate, Mode, Payload, Queue, Session, Setting, Work } from "./contestant.ts"
 
 export const taskora: Contestant = {
   open: async (setting) => new TaskoraSession(createApp(setting, redisAdapter(setting.url))),
@@ -78,6 +85,12 @@ class TaskQueue implements Queue {
 
   async addLater(data: Payload, delayMs: number): Promise<unknown> {
     return this.task.dispatch(data, { delay: delayMs })
+  }
+
+  async addGated(data: Payload, gate: Gate, key: string): Promise<unknown> {
+    const options: DispatchOptions =
+      gate === "throttle" ? { throttle: { key, max: 10_000, window: "1m" } } : { deduplicate: { key } }
+    return this.task.dispatch(data, options)
   }
 
   async listen(completed: (id: string, at: number) => void): Promise<void> {
