@@ -1,5 +1,7 @@
 -- @include lane
 -- @include newcomer
+-- @lazy gates
+-- @lazy enqueue_gated
 -- @lazy enqueue_rare
 -- Stores new jobs, all or none, in the order given. Each job: id, options, body (headers \n data).
 -- options: "" or "delay,priority,named" (ms; 0 to 2^21; 1 where the user chose the id), then a line for each further one,
@@ -44,10 +46,13 @@ if ids then
     return wrong
   end
 else
-  local jobs, said, p = enqueue_rare().read(q, a, ARGV, first, now)
-  if not jobs then return redis.error_reply(said) end
-  heads = enqueue_rare().write(q, a, jobs, now, tonumber(known[2] or ""), p)
-  answer, n = said, #jobs
+  n, answer = enqueue_gated().store(q, a, ARGV, first, now, created)
+  if not n then
+    local jobs, said, p = enqueue_rare().read(q, a, ARGV, first, now)
+    if not jobs then return redis.error_reply(said) end
+    heads = enqueue_rare().write(q, a, jobs, now, tonumber(known[2] or ""), p)
+    answer, n = said, #jobs
+  end
 end
 
 -- Counters that fall within one epoch were lost in a failover; a new epoch is a real new beginning.

@@ -13,23 +13,22 @@ local dedupe_look = 32
 -- A key of times outlives its window a little: Redis may forget it a moment before that is over by its own clock.
 local throttle_grace_ms = 1000
 
-local pass = {}
-
 -- Lets in `most` in any window: those at its very ends count too.
-function pass.throttle(a, job, now)
-  local gate = job.gate
+local function throttle(a, gate, now)
   local t = throttles[gate.key]
   if not t then
-    t = { key = a.base .. "throttle:" .. gate.key, passed = 0, keep = 0, window = 0 }
+    local key = a.base .. "throttle:" .. gate.key
+    t = { key = key, held = redis.call("LLEN", key), passed = 0, keep = 0, window = 0 }
     throttles[gate.key] = t
   end
-  local oldest = now
-  if t.passed < gate.most then
-    local time = redis.call("LINDEX", t.key, gate.most - 1 - t.passed)
-    oldest = time and tonumber(time)
+  local passed, most, window = t.passed, gate.most, gate.window
+  if t.held + passed >= most then
+    local oldest = passed >= most and now or tonumber(redis.call("LINDEX", t.key, most - 1 - passed))
+    if now - oldest <= window then return "t", whole(oldest + window + 1 - now) end
   end
-  if oldest and now - oldest <= gate.window then return "t", whole(oldest + gate.window + 1 - now) end
-  t.passed, t.keep, t.window = t.passed + 1, math.max(t.keep, gate.most), math.max(t.window, gate.window)
+  t.passed = passed + 1
+  if most > t.keep then t.keep = most end
+  if window > t.window then t.window = window end
   return "s"
 end
 
@@ -47,7 +46,7 @@ local function debounce_read(a, key)
 end
 
 -- Takes the place of the job before it.
-function pass.debounce(a, job, now)
+local function debounce(a, job, now)
   local gate = job.gate
   local d = debounces[gate.key]
   if not d then
@@ -91,21 +90,28 @@ local function dedupe_read(a, key)
   return u
 end
 
--- Gives way to a job in one of the states.
-function pass.dedupe(a, job, now)
-  local gate = job.gate
+-- Says of many keys at once that no job lives under them, where that is so: most are new.
+local function dedupe_free(a, keys)
+  local names = {}
+  for k, key in ipairs(keys) do names[k] = a.base .. "dedupe:" .. key end
+  if #keys == 0 or redis.call("EXISTS", unpack(names)) > 0 then return end
+  for k, key in ipairs(keys) do dedupes[key] = { key = names[k], jobs = {}, new = {}, over = {} } end
+end
+
+-- Gives way to a job in one of the states; `state`: the one in which the new job `id` would be.
+local function dedupe(a, gate, id, state, now)
   local u = dedupes[gate.key]
   if not u then
     u = dedupe_read(a, a.base .. "dedupe:" .. gate.key)
     dedupes[gate.key] = u
   end
-  for k = #u.jobs, 1, -1 do
-    if string.find(gate.states, u.jobs[k].state, 1, true) then return "u", u.jobs[k].id end
+  local jobs, new = u.jobs, u.new
+  for k = #jobs, 1, -1 do
+    if string.find(gate.states, jobs[k].state, 1, true) then return "u", jobs[k].id end
   end
-  u.jobs[#u.jobs + 1] = { id = job.id, state = job.delay > 0 and "d" or "w" }
-  u.new[#u.new + 1] = whole(now * 1000 + #u.new / 2)
-  u.new[#u.new + 1] = job.id
-  job.terms.dedupe = gate.key
+  jobs[#jobs + 1] = { id = id, state = state }
+  local n = #new
+  new[n + 1], new[n + 2] = whole(now * 1000 + n / 2), id
   return "s"
 end
 
@@ -182,7 +188,12 @@ end
 -- Whether the job is stored: s, or b where it replaced another; else t or u. With t the ms until it may come again, with b
 -- and u the id of the other job.
 local function try(a, job, now)
-  return pass[job.gate.kind](a, job, now)
+  local gate = job.gate
+  if gate.kind == "throttle" then return throttle(a, gate, now) end
+  if gate.kind == "debounce" then return debounce(a, job, now) end
+  local word, note = dedupe(a, gate, job.id, job.delay > 0 and "d" or "w", now)
+  if word == "s" then job.terms.dedupe = gate.key end
+  return word, note
 end
 
-return { try = try, ready = ready, write = write }
+return { throttle = throttle, dedupe = dedupe, dedupe_free = dedupe_free, try = try, ready = ready, write = write }
