@@ -67,14 +67,15 @@ local function debounce(a, job, now)
   return "b", earlier.id
 end
 
--- Jobs under a key, oldest first, with the letters of their states; those that have ended or gone are `over`.
+-- Jobs under a key, oldest first, and the letters of their states; the last `new` of them are this call's own. Those that have
+-- ended or gone are `over`.
 local function dedupe_read(a, key)
   local ids = redis.call("ZRANGE", key, 0, 2 * dedupe_look - 1)
   if #ids == 2 * dedupe_look then
     ids = redis.call("ZRANGE", key, 0, dedupe_look - 1)
     for _, id in ipairs(redis.call("ZRANGE", key, -dedupe_look, -1)) do ids[#ids + 1] = id end
   end
-  local u = { key = key, jobs = {}, new = {}, over = {} }
+  local u = { key = key, ids = {}, states = {}, new = 0 }
   if #ids == 0 then return u end
   local names = {}
   for k, id in ipairs(ids) do names[k] = a.base .. "job:" .. id end
@@ -82,8 +83,9 @@ local function dedupe_read(a, key)
   for k, id in ipairs(ids) do
     local state = texts[k] and string.match(texts[k], "^([wnkda]),")
     if state then
-      u.jobs[#u.jobs + 1] = { id = id, state = (state == "k" or state == "n") and "w" or state }
+      u.ids[#u.ids + 1], u.states[#u.states + 1] = id, (state == "k" or state == "n") and "w" or state
     else
+      u.over = u.over or {}
       u.over[#u.over + 1] = id
     end
   end
@@ -95,7 +97,7 @@ local function dedupe_free(a, keys)
   local names = {}
   for k, key in ipairs(keys) do names[k] = a.base .. "dedupe:" .. key end
   if #keys == 0 or redis.call("EXISTS", unpack(names)) > 0 then return end
-  for k, key in ipairs(keys) do dedupes[key] = { key = names[k], jobs = {}, new = {}, over = {} } end
+  for k, key in ipairs(keys) do dedupes[key] = { key = names[k], ids = {}, states = {}, new = 0 } end
 end
 
 -- Gives way to a job in one of the states; `state`: the one in which the new job `id` would be.
@@ -105,13 +107,12 @@ local function dedupe(a, gate, id, state, now)
     u = dedupe_read(a, a.base .. "dedupe:" .. gate.key)
     dedupes[gate.key] = u
   end
-  local jobs, new = u.jobs, u.new
-  for k = #jobs, 1, -1 do
-    if string.find(gate.states, jobs[k].state, 1, true) then return "u", jobs[k].id end
+  local ids, states = u.ids, u.states
+  local n = #ids
+  for k = n, 1, -1 do
+    if string.find(gate.states, states[k], 1, true) then return "u", ids[k] end
   end
-  jobs[#jobs + 1] = { id = id, state = state }
-  local n = #new
-  new[n + 1], new[n + 2] = whole(now * 1000 + n / 2), id
+  ids[n + 1], states[n + 1], u.new = id, state, u.new + 1
   return "s"
 end
 
@@ -179,8 +180,9 @@ local function write(q, a, now)
     end
   end
   for _, u in pairs(dedupes) do
-    if #u.new > 0 then redis.call("ZADD", u.key, unpack(u.new)) end
-    if #u.over > 0 then redis.call("ZREM", u.key, unpack(u.over)) end
+    local ids, new = u.ids, u.new
+    for k = 1, new do redis.call("ZADD", u.key, whole(now * 1000 + k), ids[#ids - new + k]) end
+    if u.over then redis.call("ZREM", u.key, unpack(u.over)) end
   end
   return #replaced > 0 and replaced_write(q, a, now) or nil
 end
