@@ -37,7 +37,7 @@ local function store(q, a, argv, first, now, created)
       if gate.kind == "throttle" then
         word, note = made.throttle(a, gate, now)
       else
-        word, note = made.dedupe(a, gate, id, "w", now)
+        word, note = made.dedupe(a, gate, id, "w")
         ending = gate.key
       end
     end

@@ -101,7 +101,7 @@ local function dedupe_free(a, keys)
 end
 
 -- Gives way to a job in one of the states; `state`: the one in which the new job `id` would be.
-local function dedupe(a, gate, id, state, now)
+local function dedupe(a, gate, id, state)
   local u = dedupes[gate.key]
   if not u then
     u = dedupe_read(a, a.base .. "dedupe:" .. gate.key)
@@ -193,7 +193,7 @@ local function try(a, job, now)
   local gate = job.gate
   if gate.kind == "throttle" then return throttle(a, gate, now) end
   if gate.kind == "debounce" then return debounce(a, job, now) end
-  local word, note = dedupe(a, gate, job.id, job.delay > 0 and "d" or "w", now)
+  local word, note = dedupe(a, gate, job.id, job.delay > 0 and "d" or "w")
   if word == "s" then job.terms.dedupe = gate.key end
   return word, note
 end
