@@ -44,7 +44,9 @@ for k = 1, #keys do
     words[k] = "f"
   else
     words[k], seen[id] = "r", true
-    jobs[#jobs + 1] = { id = id, r = r, key = keys[k], entry = failures_entry(id, r) }
+    local under = revival_key(a.base, r)
+    if under then redis.call("ZCARD", under) end
+    jobs[#jobs + 1] = { id = id, r = r, key = keys[k], entry = failures_entry(id, r), under = under }
   end
 end
 
@@ -53,10 +55,11 @@ local entries, records, bin = { "" }, {}, { gone = {}, expire = {} }
 for k, job in ipairs(jobs) do entries[k] = job.entry end
 redis.call("ZREM", q.failed, unpack(entries))
 local log = events_begin(q.events, a.instance, a.maxlen, tonumber(known[2] or "0"))
-for _, job in ipairs(jobs) do
+for k, job in ipairs(jobs) do
   tell_of(job.r)
   revival_begin(bin, a.base, job.id, job.r, whole(now))
   events_tell(log, "v" .. job.id, 1)
+  if job.under then redis.call("ZADD", job.under, whole(now * 1000 + k), job.id) end
 end
 queue_back(q, jobs)
 for k, job in ipairs(jobs) do

@@ -1,4 +1,5 @@
 -- @include record
+-- @include terms
 -- Another life for a job that failed. Its place among those that wait is the caller's to give.
 local function revival_begin(bin, base, id, r, time)
   if r.claimed ~= "" then record_remember(r, tonumber(r.finished), "d") end
@@ -8,4 +9,10 @@ local function revival_begin(bin, base, id, r, time)
   r.eligible, r.life, r.fails, r.stalls, r.releases, r.order = time, time, "", "", "", ""
   -- Whoever retries it by hand wants it to run: its time to live was that of the life before.
   r.terms = string.gsub(r.terms, "^;%d*,%d*,", ";,,")
+end
+
+-- The key under which others give way to the job while it lives, or nil.
+local function revival_key(base, r)
+  local dedupe = r.terms ~= "" and terms_of(r).dedupe or ""
+  return dedupe ~= "" and base .. "dedupe:" .. dedupe or nil
 end

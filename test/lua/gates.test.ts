@@ -244,6 +244,16 @@ onBothHosts("gates", (host) => {
     },
   )
 
+  test("deduplicate: a failed job that is given another life stands for others again", async () => {
+    const task = bench.task()
+    await one(task, "a", dedupe())
+    await task.fresh(task.calls.settle(task.next("s"), [{ ...(await task.claim())[0]!, kind: "failed" }]))
+    await task.fresh(task.calls.revive(task.next("v"), [{ id: "a" }]))
+    expect(await one(task, "b", dedupe())).toBe("u a")
+    await task.fresh(task.calls.cancel(task.next("c"), "a"))
+    expect(await keysOf(task, "dedupe")).toEqual([])
+  })
+
   test("deduplicate: jobs of one call see one another, in the states in which they are stored", async () => {
     const task = bench.task()
     const { words, notes } = await enqueue(
