@@ -55,7 +55,13 @@ describe("the README", () => {
     expect(schemas.length).toBeGreaterThan(3)
     const schedules = blocks("ts", readFileSync(join(root, "docs/schedules.md"), "utf8"))
     expect(schedules).toHaveLength(2)
-    ;[...blocks("ts"), ...exporter, ...schemas, ...schedules].forEach((text, i) => {
+    // One program, from the lines that its examples go on from to the page's end.
+    const flow = blocks("ts", readFileSync(join(root, "docs/flow.md"), "utf8"))
+    const begins = flow.findIndex((text) => text.includes("import "))
+    const [setUp, ...uses] = flow.slice(begins)
+    expect(uses.length).toBeGreaterThanOrEqual(3)
+    const flowPage = `${setUp}\n${uses.map((text) => `{\n${text}}\n`).join("")}`
+    ;[...blocks("ts"), ...exporter, ...schemas, ...schedules, flowPage].forEach((text, i) => {
       const whole = text.includes("import ") ? text : `${around}\n${text}\nexport {}\n`
       writeFileSync(join(place.path, `snippet-${i + 1}.ts`), whole)
     })
