@@ -1,6 +1,7 @@
 import type { TaskKey, TaskKeys } from "../../src/store/keys.ts"
 import type { Script } from "../../src/store/script.ts"
 import { scripts } from "../../src/store/scripts.ts"
+import { gateLine, type ModelGate } from "./model-gates.ts"
 
 /** A script call in full, so that the very same one can be sent again. */
 export interface Call<T = unknown> {
@@ -22,6 +23,7 @@ export interface NewJob {
   readonly named?: boolean
   /** Further lines of its options. */
   readonly terms?: readonly string[]
+  readonly gate?: ModelGate
   readonly headers?: string
   readonly data?: string
 }
@@ -87,9 +89,10 @@ export function bodyOf(kind: Kind, delayMs = 1000): string {
   return kind === "progress" ? "50" : ""
 }
 
-function optionsOf({ delay = 0, priority = 0, named = false, terms = [] }: NewJob): string {
-  if (delay === 0 && priority === 0 && !named && terms.length === 0) return ""
-  return [`${delay},${priority},${named ? 1 : 0}`, ...terms].join("\n")
+function optionsOf({ delay = 0, priority = 0, named = false, terms = [], gate }: NewJob): string {
+  const lines = gate ? [...terms, gateLine(gate)] : terms
+  if (delay === 0 && priority === 0 && !named && lines.length === 0) return ""
+  return [`${delay},${priority},${named ? 1 : 0}`, ...lines].join("\n")
 }
 
 /** Makes the calls of one task. */

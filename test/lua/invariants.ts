@@ -243,12 +243,12 @@ function* slots(state: TaskState, { damaged }: Surroundings): Generator<string> 
 /** What gates remember is in order and goes with time, or with the jobs that it is about. */
 function* gates(state: TaskState, { damaged }: Surroundings): Generator<string> {
   for (const [key, { entries, ttl }] of state.throttles) {
-    if (ttl <= 0) yield `the throttle of ${key} stays for ever`
+    if (ttl < 0) yield `the throttle of ${key} stays for ever`
     if (entries.some((time, i) => i > 0 && Number(time) > Number(entries[i - 1])))
       yield `the throttle of ${key} is out of order: ${entries}`
   }
   for (const [key, { entries, ttl }] of state.debounces) {
-    if (ttl <= 0) yield `the debounce of ${key} stays for ever`
+    if (ttl < 0) yield `the debounce of ${key} stays for ever`
     if (!/^[^\t]+\t\d+\t\d+$/.test(entries[0]!)) yield `the debounce of ${key} cannot be read: ${entries}`
   }
   const under = (id: string, r: Fields | undefined) =>

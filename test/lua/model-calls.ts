@@ -55,8 +55,13 @@ interface Form<S extends ModelScript> {
 
 const words = ({ words }: { readonly words: string }) => ({ words })
 
+const answered = ({ words, notes }: { readonly words: string; readonly notes: readonly string[] }) => ({
+  words,
+  notes,
+})
+
 const forms: { readonly [S in ModelScript]: Form<S> } = {
-  enqueue: { make: (calls, { at, jobs }) => calls.enqueue(at, jobs), said: words },
+  enqueue: { make: (calls, { at, jobs }) => calls.enqueue(at, jobs), said: answered },
   launch: {
     make: (calls, { at, id, data, lease, asking = false }) =>
       calls.launch(at, { id, data }, { lease, asking }),

@@ -2,6 +2,7 @@ import fc from "fast-check"
 import { bodyOf, type Dead, type Held, type Kind } from "./calls.ts"
 import type { Model } from "./model.ts"
 import type { CallOf, ModelCall } from "./model-calls.ts"
+import type { ModelGate } from "./model-gates.ts"
 import type { Real } from "./model-run.ts"
 
 export type Command = fc.AsyncCommand<Model, Real>
@@ -38,7 +39,7 @@ export function commands({ virtual }: Times): fc.Arbitrary<Command>[] {
   const age = virtual ? fc.constantFrom(1_000_000, 20) : fc.constant(1_000_000)
   const keep = fc.constantFrom(100, 2, 0)
   const all = [
-    enqueue(delay),
+    enqueue(delay, virtual),
     launch(lease),
     ask(),
     settle(delay, lease, keep),
@@ -61,23 +62,54 @@ export function commands({ virtual }: Times): fc.Arbitrary<Command>[] {
 /** Long enough to lie in a key of its own. */
 const longData = JSON.stringify("l".repeat(1100))
 
-function enqueue(delay: fc.Arbitrary<number>): fc.Arbitrary<Command> {
-  const job = fc.record({
-    name: fc.option(fc.constantFrom("n1", "n2", "n10", "{n}*:"), { freq: 2 }),
-    delay,
-    priority: fc.constantFrom(0, 0, 0, 1, 7),
-    version: fc.constantFrom(1, 1, 1, 2, 3),
-    data: fc.oneof(
-      { weight: 3, arbitrary: fc.json({ maxDepth: 1 }) },
-      { weight: 1, arbitrary: fc.constant(longData) },
-    ),
-  })
-  const detail = fc.record({ lane: fc.nat(1), jobs: fc.array(job, { minLength: 1, maxLength: 4 }), delivery })
+/** Few keys, so that they meet; small windows, so that virtual time gets past them. */
+function gates({ virtual, keep }: { virtual: boolean; keep: number }): fc.Arbitrary<ModelGate> {
+  const key = fc.constantFrom("k", "l")
+  const ms = virtual ? fc.constantFrom(5, 40) : fc.constant(1_000_000)
+  return fc.oneof(
+    fc.record({ kind: fc.constant("throttle" as const), key, max: fc.constantFrom(1, 2, 3), windowMs: ms }),
+    fc
+      .record({
+        key,
+        delayMs: ms,
+        maxWaitMs: fc.option(virtual ? fc.constantFrom(5, 60) : ms, { nil: undefined }),
+      })
+      .map(({ maxWaitMs, ...rest }) => ({
+        kind: "debounce" as const,
+        ...rest,
+        ...(maxWaitMs !== undefined && { maxWaitMs }),
+        keep,
+      })),
+    fc.record({
+      kind: fc.constant("dedupe" as const),
+      key,
+      states: fc.constantFrom("wda", "wda", "w", "d", "a", "wd"),
+    }),
+  )
+}
+
+function enqueue(delay: fc.Arbitrary<number>, virtual: boolean): fc.Arbitrary<Command> {
+  const job = (keep: number) =>
+    fc.record({
+      gate: fc.option(gates({ virtual, keep }), { freq: 2, nil: undefined }),
+      name: fc.option(fc.constantFrom("n1", "n2", "n10", "{n}*:"), { freq: 2 }),
+      delay,
+      priority: fc.constantFrom(0, 0, 0, 1, 7),
+      version: fc.constantFrom(1, 1, 1, 2, 3),
+      data: fc.oneof(
+        { weight: 3, arbitrary: fc.json({ maxDepth: 1 }) },
+        { weight: 1, arbitrary: fc.constant(longData) },
+      ),
+    })
+  // All replaced jobs of a call are kept by the rule of one task.
+  const jobs = fc.constantFrom(100, 2, 0).chain((keep) => fc.array(job(keep), { minLength: 1, maxLength: 4 }))
+  const detail = fc.record({ lane: fc.nat(1), jobs, delivery })
   return detail.map((chosen) =>
     command("enqueue", chosen, async (model, real) => {
-      const jobs = chosen.jobs.map(({ name, version, ...rest }) => {
-        const job = { ...rest, terms: version > 1 ? [`v ${version}`] : [] }
-        return name === null ? { id: `p${real.plain++}`, ...job } : { id: name, named: true, ...job }
+      const jobs = chosen.jobs.map(({ name, gate, version, ...rest }) => {
+        const job = { ...rest, terms: version > 1 ? [`v ${version}`] : [], ...(gate && { gate }) }
+        const named = name !== null && !gate
+        return named ? { id: name, named, ...job } : { id: `p${real.plain++}`, ...job }
       })
       const at = real.next(`e${chosen.lane}`)
       await deliver(real, model, { script: "enqueue", at, jobs }, chosen.delivery)

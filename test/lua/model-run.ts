@@ -5,7 +5,7 @@ import type { Held, Receipt } from "./calls.ts"
 import type { Bench, TaskBench } from "./harness.ts"
 import type { Model, ModelJob } from "./model.ts"
 import { callOf, claimedBy, type ModelCall, spoken } from "./model-calls.ts"
-import { type Fields, idOf, placeOf, type TaskState } from "./task-state.ts"
+import { type Fields, idOf, placeOf, type TaskState, termsOf } from "./task-state.ts"
 
 export type Step = { readonly send: ModelCall } | { readonly pass: number } | { readonly flush: true }
 
@@ -154,6 +154,7 @@ function told(fields: Fields) {
     run: fields.run,
     outcome: fields.outcome,
     data: fields.data,
+    dedupe: termsOf(fields).dedupe,
   }
 }
 
@@ -170,6 +171,7 @@ function remembered(job: ModelJob): ReturnType<typeof told> {
     progress: _progress,
     logs: _logs,
     requested: _,
+    joined: _joined,
     ...rest
   } = job
   return { ...rest, state: aside > 0 && job.state === "waiting" ? "n" : letters[job.state] }

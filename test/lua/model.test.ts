@@ -32,7 +32,7 @@ interface Story {
 
 const happenings = [
   ...counters,
-  ..."sd".split("").map((word) => `enqueue ${word}`),
+  ..."sdtub".split("").map((word) => `enqueue ${word}`),
   ..."cfrxbpl".split("").map((word) => `settle ${word}`),
   ..."oxl".split("").map((word) => `renew ${word}`),
   ..."ol".split("").map((word) => `progress ${word}`),
@@ -131,9 +131,9 @@ describe("the model", () => {
     const enqueue = (n: number) =>
       model.apply({ script: "enqueue", at: { lane: "e", n }, jobs: [{ id: `j${n}` }] }, 1000)
     expect([enqueue(1), enqueue(2), enqueue(2), enqueue(1)]).toEqual([
-      { words: "s" },
-      { words: "s" },
-      { words: "s" },
+      { words: "s", notes: [] },
+      { words: "s", notes: [] },
+      { words: "s", notes: [] },
       "stale",
     ])
     expect(model.jobs.size).toBe(2)

@@ -1,5 +1,6 @@
 import type { Dead, Held, NewJob, UpkeepOptions } from "./calls.ts"
 import type { CallOf, ModelCall, ModelScript } from "./model-calls.ts"
+import { ModelGates } from "./model-gates.ts"
 
 type State = "waiting" | "delayed" | "active" | "completed" | "failed" | "cancelled"
 
@@ -32,6 +33,9 @@ export interface ModelJob {
   logs: string[] | undefined
   /** The reason with which somebody asked for its cancel. */
   requested: string | undefined
+  /** Its deduplication key, and when it joined that. */
+  readonly dedupe: string
+  readonly joined: number
 }
 
 export type ModelReply = "stale" | Readonly<Record<string, unknown>>
@@ -57,7 +61,7 @@ type Act<S extends ModelScript> = (
 
 /** One row for each script of `model-calls.ts`. */
 const acts: { readonly [S in ModelScript]: Act<S> } = {
-  enqueue: (model, { jobs }, now) => ({ words: jobs.map((job) => model.enqueue(job, now)).join("") }),
+  enqueue: (model, { jobs }, now) => model.enqueueAll(jobs, now),
   launch: (model, call, now, granted) => model.launch(call, now, granted),
   settle: (model, call, now, granted) => model.settle(call, now, granted),
   renew: (model, { leases, lease }, now) => ({
@@ -69,7 +73,15 @@ const acts: { readonly [S in ModelScript]: Act<S> } = {
   log: (model, call) => ({ word: model.log(call) }),
   cancel: (model, call, now) => model.cancel(call, now),
   upkeep: (model, { options }, now) => model.upkeep(options, now),
-  revive: (model, { jobs }, now) => ({ words: jobs.map((job) => model.revive(job, now)).join("") }),
+  revive: (model, { jobs }, now) => {
+    let revived = 0
+    const words = jobs.map((dead) => {
+      const word = model.revive(dead, now)
+      if (word === "r") model.rejoin(dead.id, now, ++revived)
+      return word
+    })
+    return { words: words.join("") }
+  },
   discard: (model, { jobs }) => ({ words: jobs.map((job) => model.discard(job)).join("") }),
   clean: (model, { state, age, limit }, now) => ({ count: model.trimOld(state, now - age + 1, limit) }),
 }
@@ -91,6 +103,7 @@ export class Model {
   private asides = 0
   private crowded = false
   private readonly answers = new Map<string, Answer>()
+  private readonly gates = new ModelGates(this.jobs)
 
   /** The answer to a call that came at server time `now`. `crowded`: something stood in the collections before it. */
   apply(call: ModelCall, now: number, crowded = false): ModelReply {
@@ -162,8 +175,45 @@ export class Model {
     return call.script === "launch" ? { ...reply, claimed } : { ...reply, due: this.due, claimed }
   }
 
-  enqueue({ id, delay = 0, priority = 0, data = "null", terms = [] }: NewJob, now: number): "s" | "d" {
-    if (this.jobs.has(id)) return "d"
+  enqueueAll(jobs: readonly NewJob[], now: number) {
+    const notes: string[] = []
+    this.gates.begin()
+    const words = jobs.map((job) => this.enqueue(job, now, notes))
+    this.gates.end()
+    const keep = jobs.find(({ gate }) => gate?.kind === "debounce")?.gate as { keep?: number } | undefined
+    this.trim("cancelled", keep?.keep ?? 0, words.includes("b"))
+    // A job that was replaced by another one of its call has never been due.
+    for (const { id } of jobs) {
+      const job = this.jobs.get(id)
+      if (job?.state === "delayed" && job.created === now) this.postpone(job)
+    }
+    return { words: words.join(""), notes }
+  }
+
+  private enqueue(given: NewJob, now: number, notes: string[]): string {
+    if (this.jobs.has(given.id)) return "d"
+    const verdict = given.gate ? this.gates.decide(given.gate, now) : { word: "s" as const }
+    if (verdict.word !== "s") {
+      notes.push(verdict.note)
+      return verdict.word
+    }
+    const { replaces } = verdict
+    if (replaces && given.gate?.kind === "debounce") {
+      const { keep } = given.gate
+      notes.push(replaces.id)
+      this.finish(replaces, "cancelled", '"debounced"', { now, keep })
+    }
+    const job = this.store({ ...given, delay: verdict.delay ?? given.delay ?? 0 }, now)
+    verdict.settle?.(job)
+    return replaces ? "b" : "s"
+  }
+
+  rejoin(id: string, now: number, nth: number): void {
+    const job = this.jobs.get(id)!
+    if (job.dedupe !== "") this.gates.join(job, job.dedupe, now, nth)
+  }
+
+  private store({ id, delay = 0, priority = 0, data = "null", terms = [] }: NewJob, now: number): ModelJob {
     const job: ModelJob = {
       id,
       priority,
@@ -188,18 +238,20 @@ export class Model {
       progress: undefined,
       logs: undefined,
       requested: undefined,
+      dedupe: "",
+      joined: 0,
     }
     this.jobs.set(id, job)
     this.add("dispatched")
-    if (delay > 0) this.postpone(job)
+    if (delay > 0) job.state = "delayed"
     else this.queueUp(job)
-    return "s"
+    return job
   }
 
   launch({ id, data, lease, asking }: CallOf<"launch">, now: number, granted: Grant[]) {
     if (asking) return { claimed: [], seq: 0 }
     const alone = !this.crowded && this.line().length === 0
-    this.enqueue({ id, data }, now)
+    this.store({ id, data }, now)
     if (alone) this.grant(this.jobs.get(id)!, { now, lease }, granted)
     return { claimed: granted.map((job) => `${job.id} ${job.token}`), seq: this.events.length }
   }

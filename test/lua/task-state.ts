@@ -3,8 +3,7 @@ import type { Reply } from "../../src/store/store.ts"
 
 /** Keys that are built by the scripts that need them. */
 const unshared = ["expiring", "newer", "parked", "expired"]
-const kinds =
-  /^(job|data|progress|logs|result|holders|throttle|debounce|dedupe):|^\d+:wake$/
+const kinds = /^(job|data|progress|logs|result|holders|throttle|debounce|dedupe):|^\d+:wake$/
 
 /** Runs plain commands against a host's data, past the scripts. */
 export interface Reader {
