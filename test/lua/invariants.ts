@@ -212,12 +212,13 @@ function* slots(state: TaskState, { damaged }: Surroundings): Generator<string> 
   const limits = new Map<string, Set<number>>()
   const runs = new Map<string, number>()
   for (const [id, r] of state.records) {
-    const { key, limit } = termsOf(r!)
+    if (!r) continue
+    const { key, limit } = termsOf(r)
     if (limit === "") continue
     limits.set(key, (limits.get(key) ?? new Set()).add(Number(limit)))
-    if (r!.state !== "a") continue
+    if (r.state !== "a") continue
     runs.set(key, (runs.get(key) ?? 0) + 1)
-    if (!state.holders.get(key)?.includes(`${id}\t${r!.token}`)) yield `${id} runs without a slot of ${key}`
+    if (!state.holders.get(key)?.includes(`${id}\t${r.token}`)) yield `${id} runs without a slot of ${key}`
   }
   for (const [key, members] of state.holders) {
     if (members.length === 0) yield `holders of ${key} are left behind`
