@@ -183,8 +183,10 @@ export async function readState(reader: Reader, keys: TaskKeys): Promise<TaskSta
   const remembered = async (kind: string, command: (key: string) => string[]) => {
     const found = (await values(kind, command)) as Map<string, string | string[]>
     const left = await values(kind, (key) => ["PTTL", key])
+    // What has expired between two of these commands is not there.
+    const there = [...found].filter(([key]) => Number(left.get(key)) !== -2)
     return new Map(
-      [...found].map(([key, held]) => [key, { entries: [held].flat(), ttl: Number(left.get(key)) }]),
+      there.map(([key, held]) => [key, { entries: [held ?? []].flat(), ttl: Number(left.get(key)) }]),
     )
   }
   const known = [...Object.values(keys).map((key: string) => key.slice(keys.base.length)), ...unshared]
