@@ -99,6 +99,7 @@ export class Model {
   }
   token = 0
   due = 0
+  private granting = false
   private arrivals = 0
   private asides = 0
   private crowded = false
@@ -248,8 +249,9 @@ export class Model {
     return job
   }
 
-  launch({ id, data, lease, asking }: CallOf<"launch">, now: number, granted: Grant[]) {
+  launch({ at, id, data, lease, asking }: CallOf<"launch">, now: number, granted: Grant[]) {
     if (asking) return { claimed: [], seq: 0 }
+    this.beginGranting(at.n, now)
     const alone = !this.crowded && this.line().length === 0
     this.store({ id, data }, now)
     if (alone) this.grant(this.jobs.get(id)!, { now, lease }, granted)
@@ -268,7 +270,14 @@ export class Model {
     granted.push({ id: job.id, token: job.token })
   }
 
-  settle({ items, options }: CallOf<"settle">, now: number, granted: Grant[]) {
+  /** A lane that has called before, and finds that nothing was ever granted, may have come to a server that lost all. */
+  private beginGranting(n: number, now: number): void {
+    if (!this.granting && n > 1) this.token = Math.floor(now / 1000) * 1024
+    this.granting = true
+  }
+
+  settle({ at, items, options }: CallOf<"settle">, now: number, granted: Grant[]) {
+    this.beginGranting(at.n, now)
     // What this call itself puts back is for the next one to claim.
     const next = this.choose(options)
     const reasons: string[] = []
