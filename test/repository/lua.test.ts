@@ -109,4 +109,4 @@ test.skipIf(luacheck === undefined)("luacheck finds nothing in the scripts as th
   } finally {
     place.remove()
   }
-})
+}, 180_000)
