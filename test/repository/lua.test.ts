@@ -81,32 +81,36 @@ describe("the libraries", () => {
 
 const luacheck = findProgram(["luacheck"], "--version")
 
-test.skipIf(luacheck === undefined)("luacheck finds nothing in the scripts as they are sent", () => {
-  const place = workDirectory("lua")
-  const inLibraries = new Set(
-    libraries.flatMap(({ text }) => [
-      ...splitFunctions(text).functions.map(({ name }) => name),
-      ...[...text.matchAll(/^local (\w+) =/gm)].map(([, name]) => name as string),
-    ]),
-  )
-  try {
-    for (const [name, script] of declared) {
-      writeFileSync(join(place.path, `${name}.lua`), `${script.source.text}\n`)
-      writeFileSync(join(place.path, `${name}-cluster.lua`), `${clusterEdition(script.source).text}\n`)
+test.skipIf(luacheck === undefined)(
+  "luacheck finds nothing in the scripts as they are sent",
+  () => {
+    const place = workDirectory("lua")
+    const inLibraries = new Set(
+      libraries.flatMap(({ text }) => [
+        ...splitFunctions(text).functions.map(({ name }) => name),
+        ...[...text.matchAll(/^local (\w+) =/gm)].map(([, name]) => name as string),
+      ]),
+    )
+    try {
+      for (const [name, script] of declared) {
+        writeFileSync(join(place.path, `${name}.lua`), `${script.source.text}\n`)
+        writeFileSync(join(place.path, `${name}-cluster.lua`), `${clusterEdition(script.source).text}\n`)
+      }
+      const words = ["--config", ".luacheckrc", "--formatter", "plain", "--codes", "--no-color", place.path]
+      const { stdout, stderr } = spawnSync("luacheck", words, { cwd: root, encoding: "utf8" })
+      expect(stderr).toBe("")
+      const findings = stdout.split("\n").filter((line) => {
+        // A script need not use all of a library; that somebody uses it is the test above.
+        const unused = /\(W211\) unused (?:function|variable) '(\w+)'/.exec(line)?.[1]
+        return line !== "" && !(unused !== undefined && inLibraries.has(unused))
+      })
+      expect(findings).toEqual([])
+      // The lint itself is awake.
+      writeFileSync(join(place.path, "wrong.lua"), "return misspelt\n")
+      expect(() => run("luacheck", words, { cwd: root })).toThrow(/undefined variable 'misspelt'/)
+    } finally {
+      place.remove()
     }
-    const words = ["--config", ".luacheckrc", "--formatter", "plain", "--codes", "--no-color", place.path]
-    const { stdout, stderr } = spawnSync("luacheck", words, { cwd: root, encoding: "utf8" })
-    expect(stderr).toBe("")
-    const findings = stdout.split("\n").filter((line) => {
-      // A script need not use all of a library; that somebody uses it is the test above.
-      const unused = /\(W211\) unused (?:function|variable) '(\w+)'/.exec(line)?.[1]
-      return line !== "" && !(unused !== undefined && inLibraries.has(unused))
-    })
-    expect(findings).toEqual([])
-    // The lint itself is awake.
-    writeFileSync(join(place.path, "wrong.lua"), "return misspelt\n")
-    expect(() => run("luacheck", words, { cwd: root })).toThrow(/undefined variable 'misspelt'/)
-  } finally {
-    place.remove()
-  }
-}, 180_000)
+  },
+  180_000,
+)
