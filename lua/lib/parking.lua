@@ -112,7 +112,7 @@ end
 local function parking_ahead(p, k, member, most)
   local ahead = 0
   for _, other in ipairs(k.parking) do
-    if other < member then ahead = ahead + 1 end
+    if other.member < member then ahead = ahead + 1 end
   end
   for _, other in ipairs(parking_line(p, k, most)) do
     if other < member then ahead = ahead + 1 end
@@ -134,8 +134,9 @@ local function parking_admits(p, t, id, r)
   end
   if free > 0 then k.free = math.max(k.free, free) end
   r.state = "k"
-  p.parking[#p.parking + 1] = { id = id, r = r, member = member }
-  k.parking[#k.parking + 1] = member
+  local job = { id = id, r = r, member = member, limit = limit }
+  p.parking[#p.parking + 1] = job
+  k.parking[#k.parking + 1] = job
   return false
 end
 
@@ -189,20 +190,42 @@ local function parking_read(p, members)
   return jobs
 end
 
+-- Gives a parked job a slot, if one is free. Nor would one that is released now be kept from starting by those behind it.
+local function parking_grant(p, k, job)
+  k.least = math.min(k.least or job.limit, job.limit)
+  if k.held >= k.least then return false end
+  job.released = true
+  p.released[#p.released + 1] = job
+  parking_keep(p, k, parking_kept(job.id, job.r))
+  return true
+end
+
+-- The same for those that this call parks itself and that stand before a member, or for all: a slot may have become free
+-- after one of them was looked at.
+local function parking_grant_new(p, k, member)
+  local new = k.parking
+  while new[1] and (not member or new[1].member < member) do
+    if not parking_grant(p, k, new[1]) then return false end
+    table.remove(new, 1)
+  end
+  return true
+end
+
 -- Chooses the parked jobs that get the slots which are free now. The last of the reading.
 local function parking_choose(p)
   for _, k in ipairs(p.list) do
     local after, going = nil, k.free > 0
+    if going then table.sort(k.parking, function(one, other) return one.member < other.member end) end
     while going and p.heads > 0 do
       local members = parking_line(p, k, math.min(p.heads, k.free), after)
-      p.heads, after, going = p.heads - #members, members[#members], #members > 0
+      p.heads, after = p.heads - #members, members[#members]
       for _, job in ipairs(parking_read(p, members)) do
-        -- Nor would one that is released now be kept from starting by those behind it.
-        k.least = math.min(k.least or job.limit, job.limit)
-        going = k.held < k.least
+        going = parking_grant_new(p, k, job.member) and parking_grant(p, k, job)
         if not going then break end
-        p.released[#p.released + 1] = job
-        parking_keep(p, k, parking_kept(job.id, job.r))
+      end
+      if #members == 0 then
+        parking_grant_new(p, k)
+        going = false
       end
     end
   end
@@ -241,10 +264,12 @@ local function parking_write(p, token)
   local records, members = {}, {}
   token = parking_release(p, records, token)
   for _, job in ipairs(p.parking) do
-    members[#members + 1] = "0"
-    members[#members + 1] = job.member
-    records[#records + 1] = p.base .. "job:" .. job.id
-    records[#records + 1] = record_text(job.r)
+    if not job.released then
+      members[#members + 1] = "0"
+      members[#members + 1] = job.member
+      records[#records + 1] = p.base .. "job:" .. job.id
+      records[#records + 1] = record_text(job.r)
+    end
   end
   for _, k in ipairs(p.list) do
     zset_remove(k.holders, k.out)

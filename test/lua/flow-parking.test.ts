@@ -215,6 +215,22 @@ onBothHosts("the scripts and concurrency keys", (host) => {
     expect(await task.command("ZRANGE", `${task.keys.base}holders:K`, "0", "-1")).toEqual(["\tb"])
   })
 
+  test("a job that is parked before its slot becomes free in the same call is released by that call", async () => {
+    const task = bench.task()
+    await dispatch(task, keyed("a"), { id: "b", terms: ["c 1,K", "v 2"] }, { id: "plain" })
+    const [a] = await task.claim(1)
+    await dispatch(task, { id: "c", terms: ["t 300,0", "c 1,K"] })
+    await end(task, a!, 1)
+    expect(task.state!.holders.get("K")).toEqual(["\tc"])
+    await bench.pass(301)
+    // It finds b, whose slot c still has, and then that c has expired.
+    const call = task.calls.settle(task.next("w"), [], { want: 10, version: 2 })
+    expect(ids((await task.fresh(call)).claimed)).toEqual([])
+    expect(ids(await task.claim(1))).toEqual([])
+    const next = task.calls.settle(task.next("w"), [], { want: 10, version: 2 })
+    expect(ids((await task.fresh(next)).claimed)).toEqual(["b"])
+  })
+
   test("counts and lists show parked jobs", async () => {
     const task = bench.task()
     await dispatch(
