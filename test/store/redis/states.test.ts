@@ -1,4 +1,5 @@
 import { rm } from "node:fs/promises"
+import { Redis } from "ioredis"
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest"
 import { type RedisServer, redisAvailable, startRedis } from "../../support/redis-server.ts"
 import { blocked, connectStore, failureOf, lua, openStore, rawClient, until } from "./support.ts"
@@ -66,6 +67,41 @@ describe.skipIf(!redisAvailable())("a server that cannot serve now", () => {
     await connecting
     expect(await store.run(write, [key], [])).toBeGreaterThan(0)
     expect(heard.lost).toEqual([])
+  })
+
+  it("is loading its data: waited for, by who is connected and by who connects", async () => {
+    const slowly = ["--key-load-delay", "1500", "--loading-process-events-interval-bytes", "1024"]
+    const own = await startRedis({ args: slowly })
+    onTestFinished(() => own.stop())
+    const { store, heard, prefix } = await connectStore(own.url)
+    const key = `${prefix}:taskora:n`
+    await store.run(write, [key], [])
+    const raw = rawClient(own.url)
+    await raw.mset(Object.fromEntries(Array.from({ length: 2_000 }, (_, i) => [`k${i}`, "v".repeat(50)])))
+    await raw.save()
+    // One that does not wait for the end of it by itself.
+    const eager = new Redis(own.url, { enableReadyCheck: false, retryStrategy: () => 20 })
+    eager.on("error", () => {})
+    onTestFinished(() => eager.disconnect())
+    await eager.ping()
+    const restarted = own.restart()
+    await until(async () =>
+      /^LOADING/.test((await eager.get(key).catch((error: Error) => error.message)) ?? ""),
+    )
+    expect((await failureOf(store.run(write, [key], []))).fate).toBe("unsent")
+    let connected = false
+    const connecting = openStore(own.url)
+      .store.connect()
+      .then(() => {
+        connected = true
+      })
+    expect(connected).toBe(false)
+    expect(heard.back).toBe(0)
+    await restarted
+    await connecting
+    await until(() => heard.back === 1)
+    expect(heard.lost).toHaveLength(1)
+    expect(await store.run(write, [key], [])).toBe(2)
   })
 
   it("no longer takes the password: says so for as long as that is so", async () => {
