@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
 import { Redis } from "ioredis"
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest"
 import { clusterExporter } from "../../exporters/cluster.ts"
@@ -6,8 +8,13 @@ import { slotOf } from "../../src/store/slots.ts"
 import { testApps, until } from "../support/hosts.ts"
 import { type RedisCluster, startCluster } from "../support/redis-cluster.ts"
 import { redisAvailable, startRedis } from "../support/redis-server.ts"
+import { root } from "../support/repository.ts"
 
 let prefixes = 0
+const pageOf = (name: string) => readFileSync(join(root, "docs", name), "utf8")
+/** The user on the exporter's page, and what a cluster adds to it. */
+const exporterRules = /ACL SETUSER taskora-exporter (.*)/.exec(pageOf("exporter.md"))![1]!
+const clusterRules = /to which a cluster adds\s+`([^`]*)`/.exec(pageOf("operations.md"))![1]!
 
 describe.skipIf(!redisAvailable())("apps on a cluster", () => {
   const app = testApps()
@@ -109,12 +116,25 @@ describe.skipIf(!redisAvailable())("apps on a cluster", () => {
     const tasks = ["a", "b", "c"].map((name) => taskora.task<number, number>(name, async (n) => n))
     await taskora.start()
     await Promise.all(tasks.map((task) => task.dispatch(1).result))
-    const exporter = clusterExporter({ adapter: adapter(), port: 0 })
-    onTestFinished(() => exporter.close())
-    await exporter.start()
-    const text = await (await fetch(`http://127.0.0.1:${exporter.port}/metrics`)).text()
-    for (const name of ["a", "b", "c"])
-      expect(text).toMatch(new RegExp(`task="${name}",transition="completed"} 1$`, "m"))
+    const { prefix } = adapter()
+    const own = exporterRules.replace("shop:", `${prefix}:`)
+    const users = [own, `${own} ${clusterRules}`].map((rules) => rules.replace(/>\S+/, ">secret").split(" "))
+    for (const [i, rules] of users.entries())
+      await Promise.all(
+        cluster.masters.map(({ raw }) => raw.call("ACL", "SETUSER", `reader${i}`, "reset", ...rules)),
+      )
+    const as = (user: string) => cluster.nodes.map((url) => url.replace("//", `//${user}:secret@`))
+    for (const nodes of [cluster.nodes, as("reader1")]) {
+      const exporter = clusterExporter({ adapter: redisAdapter({ nodes }, { prefix }), port: 0 })
+      onTestFinished(() => exporter.close())
+      await exporter.start()
+      const text = await (await fetch(`http://127.0.0.1:${exporter.port}/metrics`)).text()
+      for (const name of ["a", "b", "c"])
+        expect(text).toMatch(new RegExp(`task="${name}",transition="completed"} 1$`, "m"))
+    }
+    const poor = clusterExporter({ adapter: redisAdapter({ nodes: as("reader0") }, { prefix }), port: 0 })
+    await expect(poor.start()).rejects.toMatchObject({ code: "PERMISSION", missing: ["cluster|slots"] })
+    await poor.close()
   })
 
   it("says so where a cluster was named and a server is found, or no node answers, or the password is wrong", async () => {
