@@ -70,14 +70,14 @@ describe.skipIf(!redisAvailable())("a server that cannot serve now", () => {
   })
 
   it("is loading its data: waited for, by who is connected and by who connects", async () => {
-    const slowly = ["--key-load-delay", "1500", "--loading-process-events-interval-bytes", "1024"]
+    const slowly = ["--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024"]
     const own = await startRedis({ args: slowly })
     onTestFinished(() => own.stop())
     const { store, heard, prefix } = await connectStore(own.url)
     const key = `${prefix}:taskora:n`
     await store.run(write, [key], [])
     const raw = rawClient(own.url)
-    await raw.mset(Object.fromEntries(Array.from({ length: 2_000 }, (_, i) => [`k${i}`, "v".repeat(50)])))
+    await raw.mset(Object.fromEntries(Array.from({ length: 800 }, (_, i) => [`k${i}`, "v".repeat(50)])))
     await raw.save()
     // One that does not wait for the end of it by itself.
     const eager = new Redis(own.url, { enableReadyCheck: false, retryStrategy: () => 20 })
@@ -97,8 +97,7 @@ describe.skipIf(!redisAvailable())("a server that cannot serve now", () => {
       })
     expect(connected).toBe(false)
     expect(heard.back).toBe(0)
-    await restarted
-    await connecting
+    await Promise.all([restarted, connecting])
     await until(() => heard.back === 1)
     expect(heard.lost).toHaveLength(1)
     expect(await store.run(write, [key], [])).toBe(2)
