@@ -138,8 +138,8 @@ export const patches = [
     guard: "a marker that was taken is given back where jobs are left",
     invariant: "I11",
     file: "lua/settle.lua",
-    from: 'if a.woken == "1" and',
-    to: 'if a.woken == "never" and',
+    from: 'a.woken == "1" and (not found',
+    to: 'a.woken == "never" and (not found',
   },
   {
     guard: "the first write of a settlement is one that a full server lets through",
@@ -195,7 +195,7 @@ export const patches = [
     guard: "who waits for a result looks at the job's state first",
     invariant: "I14",
     file: "src/events/follower.ts",
-    from: "if (record) this.settleFrom(record, reply)",
-    to: "if (record) this.unsure = false",
+    from: "        this.settleFrom(record, reply)\n        if (!this.over) this.alive",
+    to: "        if (!this.over) this.alive",
   },
 ]
