@@ -2,5 +2,6 @@
 export const uids = {
   overview: "taskora-overview",
   task: "taskora-task",
+  flow: "taskora-flow",
   workers: "taskora-workers",
 } as const

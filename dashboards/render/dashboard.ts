@@ -48,7 +48,7 @@ function lay({ rows, tasks }: Board): NonNullable<grafana.Dashboard["panels"]> {
 }
 
 function otherBoards(own: string): grafana.DashboardLinkBuilder[] {
-  const titles = { overview: "Overview", task: "Task", workers: "Workers & Redis" }
+  const titles = { overview: "Overview", task: "Task", flow: "Flow", workers: "Workers & Redis" }
   return Object.entries(uids)
     .filter(([, uid]) => uid !== own)
     .map(([name, uid]) =>

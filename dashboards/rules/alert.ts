@@ -1,8 +1,9 @@
+import { flow } from "../flow.ts"
 import { overview } from "../overview.ts"
 import { task } from "../task.ts"
 import { workers } from "../workers.ts"
 
-const boards = { overview, task, workers }
+const boards = { overview, task, flow, workers }
 
 /** An alert, and what somebody who is woken by it needs to know. */
 export interface Alert {

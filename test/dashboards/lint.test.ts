@@ -54,7 +54,7 @@ function labelsOf(series: string): string[] {
   return [...(instrument?.attributes ?? []).map((a) => prometheusLabel(a.name)), ...ofTarget]
 }
 
-test("there are three dashboards, with many queries", () => {
+test("there are four dashboards, with many queries", () => {
   expect(dashboards.map(({ json }) => json.uid).sort()).toEqual(Object.values(uids).sort())
   expect(targets.length).toBeGreaterThan(80)
   expect(targets.flatMap(({ expr }) => selectors(expr)).length).toBeGreaterThan(targets.length)
@@ -339,9 +339,7 @@ const extra: {
 
 test("most of what is measured is shown", () => {
   const all = targets.map(({ expr }) => expr).join("\n")
-  // Schedules and workflows have no panels yet.
-  const shown = (i: Instrument) =>
-    all.includes(prometheusName(i)) || /^taskora\.(schedule|workflow)/.test(i.name)
+  const shown = (i: Instrument) => all.includes(prometheusName(i))
   expect(Object.values(histograms).filter((i) => !shown(i))).toEqual([])
   const hidden = Object.values(counters).filter((i) => !shown(i))
   // The cluster's own count of these is shown.
