@@ -1,6 +1,6 @@
 import { opentelemetry, startTelemetry } from "../../exporters/opentelemetry/index.ts"
 import { prometheus } from "../../exporters/prometheus.ts"
-import { type Context, createTaskora, type JobHandle } from "../../src/index.ts"
+import { type Context, chain, chord, createTaskora, type JobHandle } from "../../src/index.ts"
 import type { Observer } from "../../src/model/observer.ts"
 import { redisAdapter } from "../../src/redis.ts"
 import { untilAborted } from "../support/aborted.ts"
@@ -27,6 +27,10 @@ export type Order =
   | { readonly op: "hold then cancel" }
   | { readonly op: "cancel a delayed one" }
   | { readonly op: "reject" }
+  | { readonly op: "flow control"; readonly parked: number }
+  | { readonly op: "workflows"; readonly each: number }
+  | { readonly op: "cancel a workflow" }
+  | { readonly op: "stop the ticks" }
   | { readonly op: "take over"; readonly task: string }
   | { readonly op: "how long it took" }
 
@@ -87,6 +91,30 @@ const bulk = isApp
     })
   : undefined
 const orphans = isApp ? app.task("orphans") : undefined
+const ok = async () => {}
+/** What flow control, schedules and workflows have to do with. */
+const flow = isApp
+  ? {
+      keyed: app.task("keyed", {
+        concurrency: 4,
+        concurrencyKey: "one",
+        handler: (_: undefined, ctx) => untilAborted(ctx.signal),
+      }),
+      halted: app.task("halted", { handler: ok }),
+      step: app.task("step", async (n: number) => n + 1),
+      sum: app.task("sum", async (numbers: readonly number[]) => numbers.reduce((a, b) => a + b, 0)),
+      broken: app.task("broken", {
+        handler: async (_: number): Promise<number> => {
+          throw new Error("never works")
+        },
+      }),
+      tick: app.task("tick", { handler: ok }),
+    }
+  : undefined
+if (flow !== undefined) {
+  app.schedule("tick", { task: flow.tick, every: "500ms" })
+  app.schedule("hourly", { task: flow.tick, every: "1h" })
+}
 for (const name of config.knows ?? []) app.task(name)
 const held = isVictim
   ? app.task(config.holds!, {
@@ -123,6 +151,31 @@ async function obey(order: Order): Promise<unknown> {
       return mail!.dispatch("return", { delay: "1h" }).cancel()
     case "reject":
       return Promise.allSettled([mail!.dispatch(1n as never)])
+    case "flow control": {
+      await flow!.halted.pause()
+      const late = flow!.halted.dispatch(undefined, { ttl: 200 })
+      for (let i = 0; i < order.parked + 1; i++) await flow!.keyed.dispatch(undefined)
+      const throttle = { key: "one", max: 1, window: "1h" } as const
+      await flow!.sum.dispatch([1], { throttle })
+      await flow!.sum.dispatch([1], { throttle })
+      const failed = flow!.broken.dispatch(1)
+      await ended([late, failed])
+      return app.deadLetters.retry(failed.id, { task: "broken" })
+    }
+    case "workflows": {
+      const good = () => chord([flow!.step.s(1), flow!.step.s(2)], flow!.sum.s())
+      const bad = () => chain(flow!.step.s(1), flow!.broken.s())
+      const all = Array.from({ length: order.each }, () => [good().dispatch(), bad().dispatch()]).flat()
+      return Promise.allSettled(all.map((workflow) => workflow.result))
+    }
+    case "cancel a workflow": {
+      const workflow = flow!.step.s(1, { delay: "1h" }).dispatch()
+      await workflow
+      await workflow.cancel()
+      return Promise.allSettled([workflow.result])
+    }
+    case "stop the ticks":
+      return app.schedules.pause("tick")
     case "take over":
       return void app.task(order.task, { concurrency: 4, stall, handler: async () => {} })
     case "how long it took":

@@ -4,10 +4,16 @@ import { setTimeout as sleep } from "node:timers/promises"
 import { afterAll, beforeAll, describe, expect, test } from "vitest"
 import { boards } from "../../dashboards/boards.ts"
 import { PromQL, type Scope } from "../../dashboards/promql.ts"
+import { parkedJobs, pausedTasks } from "../../dashboards/queries/control.ts"
 import { attemptsPerJob, failureRatio, stalls, throughput } from "../../dashboards/queries/jobs.ts"
 import { depth, drain, oldest } from "../../dashboards/queries/queue.ts"
+import { next } from "../../dashboards/queries/schedules.ts"
 import { durationMap, durations, waitMap } from "../../dashboards/queries/time.ts"
 import { starts } from "../../dashboards/queries/workers.ts"
+import {
+  active as workflowsActive,
+  failureRatio as workflowsFailing,
+} from "../../dashboards/queries/workflows.ts"
 import type { Query } from "../../dashboards/query.ts"
 import { panelScope } from "../../dashboards/render/variables.ts"
 import { recordings } from "../../dashboards/rules/recording.ts"
@@ -59,6 +65,9 @@ const done = {
   /** Of each of two tasks, whose workers are killed one after the other. */
   held: 4,
   orphans: 5,
+  parked: 3,
+  /** Those that complete; as many fail. */
+  workflows: rounds,
 }
 
 describe.skipIf(!here)("a workload of real processes, and a real Prometheus", () => {
@@ -146,9 +155,12 @@ describe.skipIf(!here)("a workload of real processes, and a real Prometheus", ()
     await app.order({ op: "hold then cancel" })
     await app.order({ op: "cancel a delayed one" })
     await app.order({ op: "reject" })
+    await app.order({ op: "flow control", parked: done.parked })
+    await app.order({ op: "cancel a workflow" })
     const stream = async () => {
       for (let round = 0; round < rounds; round++) {
         await app.order({ op: "mails", deeds: mails })
+        await app.order({ op: "workflows", each: done.workflows / rounds })
         await sleep(500)
       }
     }
@@ -159,6 +171,7 @@ describe.skipIf(!here)("a workload of real processes, and a real Prometheus", ()
         burst.to = Date.now() / 1000
       }),
     ])
+    await app.order({ op: "stop the ticks" })
   }
 
   beforeAll(async () => {
@@ -191,10 +204,12 @@ describe.skipIf(!here)("a workload of real processes, and a real Prometheus", ()
     )
     await sleep(2500)
     await work()
+    const counted = "mail|bulk|fragile|brittle"
     const total = done.mailCompleted + done.bulk + 2 * done.held
     for (const job of jobs)
       await until(
-        async () => (await number(`sum(taskora_jobs_completed_total{job="${job}"})`, 0)) === total,
+        async () =>
+          (await number(`sum(taskora_jobs_completed_total{job="${job}",task=~"${counted}"})`, 0)) === total,
         `${job} tells of every completion`,
         60_000,
       )
@@ -247,6 +262,30 @@ describe.skipIf(!here)("a workload of real processes, and a real Prometheus", ()
       expect(await moved("dispatched", "orphans")).toBe(done.orphans)
     })
 
+    test("counts what flow control, schedules and workflows did", async () => {
+      const sum = (name: string, labels = of) => number(`sum(${name}{${labels}})`)
+      expect(await sum(prometheusName(counters.workflowsStarted))).toBe(2 * done.workflows + 1)
+      expect(await sum(prometheusName(counters.workflowsCompleted))).toBe(done.workflows)
+      expect(await sum(prometheusName(counters.workflowsFailed))).toBe(done.workflows)
+      expect(await sum(prometheusName(counters.workflowsCancelled))).toBe(1)
+      expect(await sum(prometheusName(counters.jobsExpired))).toBe(1)
+      expect(await sum(prometheusName(counters.jobsRevived))).toBe(1)
+      expect(await sum(prometheusName(counters.jobsRejected), `${of},reason="throttled"`)).toBe(1)
+      expect(await number(asked(parkedJobs, ".*", job))).toBe(done.parked)
+      expect(await number(asked(pausedTasks, ".*", job))).toBe(1)
+      expect(await number(asked(workflowsActive, ".*", job))).toBe(0)
+      near(await number(asked(workflowsFailing, ".*", job)), 0.5)
+      const waits = await ask(asked(next, ".*", job))
+      expect(waits.map(({ metric }) => metric.schedule)).toEqual(["hourly"])
+      const wait = parsed(waits[0]?.value[1])
+      expect(wait).toBeGreaterThan(3000)
+      expect(wait).toBeLessThan(3600)
+      const fired = await sum(`${prometheusName(histograms.scheduleLateness)}_count`)
+      const ticks = await sum(prometheusName(counters.jobsCompleted), `${of},task="tick"`)
+      expect(fired).toBeGreaterThan(5)
+      expect(ticks).toBe(fired)
+    })
+
     const everything = boards.flatMap((board) =>
       board.rows.flatMap((row) =>
         row.panels.flatMap((panel) =>
@@ -260,7 +299,7 @@ describe.skipIf(!here)("a workload of real processes, and a real Prometheus", ()
     )
 
     test("has an answer to every question of every panel", async () => {
-      expect(everything.length).toBeGreaterThan(80)
+      expect(everything.length).toBeGreaterThan(110)
       const silent: string[] = []
       for (const { name, expr, task } of everything) {
         const series = await ask(filled(expr, task, job))
