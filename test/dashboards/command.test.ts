@@ -20,7 +20,7 @@ beforeEach(() => {
 })
 
 const committed = [
-  ...["overview", "task", "workers"].map((name) => `grafana/taskora-${name}.json`),
+  ...["flow", "overview", "task", "workers"].map((name) => `grafana/taskora-${name}.json`),
   ...["alerts", "rules"].map((name) => `prometheus/taskora.${name}.yml`),
 ]
 const text = (path: string) => readFileSync(join(work, path), "utf8")

@@ -59,6 +59,7 @@ test("a new name in the catalogue is a new name in dashboards, rules, scenarios 
     for (const path of withName(after, now)) touched.add(path)
   }
   expect([...touched].sort()).toEqual([
+    "dashboards/grafana/taskora-flow.json",
     "dashboards/grafana/taskora-overview.json",
     "dashboards/grafana/taskora-task.json",
     "dashboards/grafana/taskora-workers.json",
