@@ -39,6 +39,7 @@ interface Contents {
     readonly age: number
     readonly limit: number
   }
+  pause: { readonly paused: boolean }
 }
 
 export type ModelScript = keyof Contents
@@ -102,6 +103,7 @@ const forms: { readonly [S in ModelScript]: Form<S> } = {
     make: (calls, { at, state, age, limit }) => calls.clean(at, state, age, limit),
     said: ({ count }: { count: number }) => ({ count }),
   },
+  pause: { make: (calls, { at, paused }) => calls.pause(at, paused), said: (word: string) => ({ word }) },
 }
 
 export function callOf(calls: Calls, call: ModelCall): Call {

@@ -52,6 +52,7 @@ export function commands({ virtual }: Times): fc.Arbitrary<Command>[] {
     revive(),
     discard(),
     clean(age),
+    pause(),
     resend(),
     resend(),
     fc.constant(command("flushScripts", null, (_model, real) => real.flushScripts())),
@@ -325,6 +326,16 @@ function clean(age: fc.Arbitrary<number>): fc.Arbitrary<Command> {
   return detail.map(({ delivery: how, ...chosen }) =>
     command("clean", chosen, async (model, real) => {
       await deliver(real, model, { script: "clean", at: real.next("v"), ...chosen }, how)
+    }),
+  )
+}
+
+/** A task goes on more often than it is paused, or else nothing would run. */
+function pause(): fc.Arbitrary<Command> {
+  return fc.record({ paused: fc.constantFrom(true, false, false), delivery }).map((chosen) =>
+    command("pause", chosen, async (model, real) => {
+      const call: ModelCall = { script: "pause", at: real.next("z"), paused: chosen.paused }
+      await deliver(real, model, call, chosen.delivery)
     }),
   )
 }

@@ -45,6 +45,7 @@ export class Real {
     const wanted = model.apply(call, now, crowded)
     const said = stale ? "stale" : spoken(call, reply)
     expect(said, `answer to ${JSON.stringify(call)}`).toEqual(wanted)
+    if (model.isPaused && !stale && !again) this.note(`${call.script} while paused`)
     if (!stale && call.script === "settle") this.heard(call.options.want, waited, reply as never)
     if (!stale && call.script === "launch")
       this.heard(0, 0, { claimed: claimedBy(call.id, reply as LaunchReply), more: false })
@@ -93,6 +94,7 @@ export class Real {
     const state = this.task.state!
     const jobs = new Map([...state.records].map(([id, fields]) => [id, told(fields!)]))
     expect(jobs, after).toEqual(new Map([...model.jobs].map(([id, job]) => [id, remembered(job)])))
+    expect(state.stats.get("paused") === "1", after).toBe(model.isPaused)
     expect(line(state), after).toEqual(model.line().map(({ id }) => id))
     const active = model.in("active").map(({ id, token, deadline }) => [`${id}\t${token}`, deadline] as const)
     expect(state.active, after).toEqual(new Map(active))
@@ -131,7 +133,7 @@ export const counters = [
 /** What a new call's answer shows to have happened. */
 function wordsOf(call: ModelCall, said: unknown): string[] {
   const { words = "", word = "", state = "" } = said as { words?: string; word?: string; state?: string }
-  if (call.script === "log") return [word]
+  if (call.script === "log" || call.script === "pause") return [word]
   if (call.script !== "launch") return [...words, state]
   if (call.asking) return ["asked in time"]
   return [(said as { claimed: string[] }).claimed.length === 0 ? "waits" : "leased"]

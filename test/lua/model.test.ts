@@ -42,6 +42,7 @@ const happenings = [
   ...["launch leased", "launch waits", "launch asked in time", "log logged", "log full", "log lost"],
   ..."rfu".split("").map((word) => `revive ${word}`),
   ..."dfu".split("").map((word) => `discard ${word}`),
+  ...["pause changed", "pause same", "settle while paused", "launch while paused"],
   ...[
     "enqueue",
     "launch",
@@ -54,6 +55,7 @@ const happenings = [
     "revive",
     "discard",
     "clean",
+    "pause",
   ].flatMap((script) => [`${script} again`, `${script} stale`]),
 ]
 

@@ -84,6 +84,7 @@ const acts: { readonly [S in ModelScript]: Act<S> } = {
   },
   discard: (model, { jobs }) => ({ words: jobs.map((job) => model.discard(job)).join("") }),
   clean: (model, { state, age, limit }, now) => ({ count: model.trimOld(state, now - age + 1, limit) }),
+  pause: (model, { paused }) => ({ word: model.pause(paused) }),
 }
 
 /** What the scripts do, written as plainly as possible: no keys, no batches, no hints but those that replies tell. */
@@ -99,6 +100,7 @@ export class Model {
   }
   token = 0
   due = 0
+  isPaused = false
   private granting = false
   private arrivals = 0
   private asides = 0
@@ -252,7 +254,7 @@ export class Model {
   launch({ at, id, data, lease, asking }: CallOf<"launch">, now: number, granted: Grant[]) {
     if (asking) return { claimed: [], seq: 0 }
     this.beginGranting(at.n, now)
-    const alone = !this.crowded && this.line().length === 0
+    const alone = !this.isPaused && !this.crowded && this.line().length === 0
     this.store({ id, data }, now)
     if (alone) this.grant(this.jobs.get(id)!, { now, lease }, granted)
     return { claimed: granted.map((job) => `${job.id} ${job.token}`), seq: this.events.length }
@@ -279,7 +281,7 @@ export class Model {
   settle({ at, items, options }: CallOf<"settle">, now: number, granted: Grant[]) {
     this.beginGranting(at.n, now)
     // What this call itself puts back is for the next one to claim.
-    const next = this.choose(options)
+    const next = this.isPaused ? [] : this.choose(options)
     const reasons: string[] = []
     const words = items.map((item) => {
       const job = this.held(item)
@@ -437,6 +439,13 @@ export class Model {
       this.finish(job, "failed", JSON.stringify({ name: "StalledError", message }), { now, keep: keepFailed })
     }
     return action
+  }
+
+  /** Nothing of a paused task begins; all else goes on. */
+  pause(paused: boolean): string {
+    if (this.isPaused === paused) return "same"
+    this.isPaused = paused
+    return "changed"
   }
 
   revive(dead: Dead, now: number): string {
