@@ -58,6 +58,9 @@ export class QueueRead {
     const workers = roster.workers.map(tasksOfWorker)
     const names = this.tasks(roster)
     const tasks: TaskQueue[] = []
+    const counted = this.count(workflowsTask)
+    // Where a task's count fails before it is awaited, its own failure is nobody's.
+    counted.catch(() => undefined)
     let refused: StoreError | undefined
     for (let i = 0; i < names.length; i += tasksAtOnce) {
       const some = names.slice(i, i + tasksAtOnce)
@@ -69,7 +72,7 @@ export class QueueRead {
     }
     // Where none can be counted, it is not some task's keys that are wrong.
     if (refused && tasks.length === 0) throw refused
-    const running = await this.count(workflowsTask)
+    const running = await counted
     const workflows = running instanceof StoreError ? {} : { workflows: running.active }
     const snapshot = { at: roster.at, tasks, workers: workers.length, ...workflows }
     this.last = { at: link.clock.monotonic(), snapshot }

@@ -96,6 +96,7 @@ onBothHosts("the exporter of a cluster", (host) => {
       "taskora_task_paused",
       "taskora_task_workers",
       "taskora_workers",
+      "taskora_workflow_active",
     ])
     const [, told = ""] = /## What it shows\n\n([^.]+:)/.exec(exporterPage) ?? []
     expect([...told.matchAll(/`(\w+)`/g)].map(([, name]) => name).sort()).toEqual([...read.keys()].sort())
