@@ -10,8 +10,6 @@ import { lostReason, type Run, requestReason } from "./run.ts"
 import type { Slots } from "./slots.ts"
 
 const batchMost = 300
-/** `leasedAt` of a run that is to be renewed at once. */
-const notNow = Number.NEGATIVE_INFINITY
 
 /** Keeps the leases of one task's runs, 300 in one call, every third of the lease; learns what was lost or cancelled. */
 export class Leases {
@@ -19,6 +17,8 @@ export class Leases {
   private timer: Timer | undefined
   private call: Promise<void> | undefined
   private disposed = false
+  /** Runs that are to be renewed by the next call, however lately they were. */
+  private readonly asked = new Set<Run>()
   /** Why the last call that failed did. */
   private failure: unknown
 
@@ -57,11 +57,14 @@ export class Leases {
 
   /** Renews one run now. @throws LeaseLostError where it is lost, TaskoraError where the store did not renew it */
   async renewNow(run: Run): Promise<void> {
-    run.leasedAt = notNow
+    const { clock } = this.core.link
+    const askedAt = clock.monotonic()
+    this.asked.add(run)
     await this.renew()
+    this.asked.delete(run)
     if (run.ending?.kind === "lost") throw lostReason(run)
     // Where its attempt has ended meanwhile, there was nothing to renew.
-    if (run.leasedAt === notNow) throw run.ending ? lostReason(run) : this.notRenewed(run)
+    if (run.leasedAt < askedAt) throw run.ending ? lostReason(run) : this.notRenewed(run)
   }
 
   private notRenewed(run: Run): TaskoraError {
@@ -78,7 +81,7 @@ export class Leases {
     const before = clock.monotonic() - this.slots.definition.leaseMs / 6
     const runs: Run[] = []
     for (const run of this.slots.runs.values()) {
-      if (isHeld(run) && (all || run.leasedAt <= before)) runs.push(run)
+      if (isHeld(run) && (all || run.leasedAt <= before || this.asked.has(run))) runs.push(run)
     }
     return runs
   }
@@ -92,6 +95,9 @@ export class Leases {
 
   private async renewRuns(runs: readonly Run[]): Promise<void> {
     const { link } = this.core
+    // The answer may take long; the lease begins before it, and a heartbeat asked for meanwhile is not answered by it.
+    const sentAt = link.clock.monotonic()
+    for (const run of runs) this.asked.delete(run)
     const rest = runs.flatMap((run) => {
       const trace = traceToStore(run)
       return [run.id, run.lease.token, trace]
@@ -111,7 +117,7 @@ export class Leases {
           this.slots.lose(run)
           return
         }
-        run.leasedAt = link.clock.monotonic()
+        run.leasedAt = sentAt
         run.traceStored = run.attempt.trace !== undefined
         if (word === "x") {
           void this.slots.cancel(run, requestReason(reply.reasons[asked++]))
