@@ -24,6 +24,8 @@ export interface DeploymentOptions {
   readonly leaseMs: number
   /** A replica that copies the server through a proxy. */
   readonly replicated?: boolean
+  /** Looks at everybody for so long when nothing is left to do, ms. */
+  readonly idleMs?: number
 }
 
 const prefix = "faults"
@@ -163,6 +165,7 @@ export class Deployment {
     await sleep(100)
     const drained = await this.#drained()
     await this.recorder.catchUp()
+    if (this.options.idleMs) await this.#watchIdle(this.options.idleMs)
     await Promise.all(living.map((pod) => pod.close()))
     await this.recorder.catchUp()
     const tasks = []
@@ -181,6 +184,21 @@ export class Deployment {
       recoveries: this.recoveries,
       ...(this.idle ? { idle: this.idle } : {}),
       remains: await this.#remains(),
+    }
+  }
+
+  /** What the busiest process still does while there is nothing to do. A chunk of requests is a command or more. */
+  async #watchIdle(ms: number): Promise<void> {
+    const pods = this.pods.filter(({ isAlive }) => isAlive)
+    const requests = () => pods.map((pod) => this.proxyOf(pod).counts.requests)
+    const cpu = () => pods.map((pod) => pod.of("pulse").at(-1)?.cpu ?? 0)
+    await sleep(1000)
+    const [requestsBefore, cpuBefore] = [requests(), cpu()]
+    await sleep(ms)
+    const most = (now: number[], before: number[]) => Math.max(...now.map((n, i) => n - before[i]!))
+    this.idle = {
+      commandsPerSecond: most(requests(), requestsBefore) / (ms / 1000),
+      cpuShare: most(cpu(), cpuBefore) / 1000 / ms,
     }
   }
 

@@ -1,4 +1,4 @@
-import { it, trials } from "./selection.ts"
+import { expect, it, trials } from "./selection.ts"
 
 trials("processes", (run) => {
   it("that are killed lose nothing and do nothing twice", async () => {
@@ -25,7 +25,8 @@ trials("processes", (run) => {
     ])
   }, 120_000)
 
-  it("are killed by one job only as often as it may stall", async () => {
-    await run(["a job that kills its process"])
+  it("are killed by one job only as often as it may stall, and are idle when all is done", async () => {
+    const { evidence } = await run(["a job that kills its process"], 6000)
+    expect(evidence.idle).toBeDefined()
   }, 90_000)
 })

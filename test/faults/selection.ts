@@ -14,7 +14,7 @@ const all = [...processFaults, ...networkFaults, ...redisFaults, ...losingTrials
 /** Trials with a fixed seed, each of some named faults one after the other. Call it where the tests are declared. */
 export function trials(
   title: string,
-  tests: (run: (names: readonly string[]) => Promise<TrialResult>) => void,
+  tests: (run: (names: readonly string[], idleMs?: number) => Promise<TrialResult>) => void,
 ): void {
   describe.skipIf(!redisAvailable())(title, () => {
     let program: Program
@@ -23,7 +23,7 @@ export function trials(
       program = await buildProgram(join(import.meta.dirname, "pod.ts"))
     })
     afterAll(() => program.remove())
-    tests(async (names) => {
+    tests(async (names, idleMs = 0) => {
       const faults = names.map((name) => named(name))
       const losing = losingTrials.find(({ fault }) => faults.includes(fault))
       const result = await trial({
@@ -31,6 +31,7 @@ export function trials(
         seed: ++seed,
         directory: join(import.meta.dirname, "../../.tmp/faults", title.replaceAll(" ", "-")),
         leaseMs: 1500,
+        idleMs,
         persistence: losing?.persistence ?? (faults.some(({ needs }) => needs) ? "always" : "none"),
         ...(losing?.replicated ? { replicated: true } : {}),
         faults,

@@ -58,13 +58,7 @@ export function tell(evidence: Evidence): Told {
     const lines = groupById(task)
     for (const id of ids) byId.set(`${task.task} ${id}`, storyOf(task, id, lines.get(id) ?? [], asked))
   }
-  const strayRuns: Run[] = []
-  for (const run of runsOf(evidence)) {
-    const { task, id } = run.began
-    const grant = grantOf(byId.get(`${task} ${id}`), run, instances.get(run.pod)?.instance)
-    if (grant) grant.run = run
-    else strayRuns.push(run)
-  }
+  const strayRuns = match([...runsOf(evidence)], byId, (pod) => instances.get(pod)?.instance)
   return {
     evidence,
     stories: [...byId.values()],
@@ -157,16 +151,30 @@ function* runsOf({ pods }: Evidence): Generator<Run> {
   }
 }
 
-/** The claim that a run belongs to: the same process, the same attempt, the same moment. */
-function grantOf(story: Story | undefined, { began }: Run, instance: string | undefined): Grant | undefined {
-  const apart = ({ line }: Grant) => Math.abs(line.at - began.claimed)
-  return story?.grants
-    .filter(
-      (grant) =>
-        !grant.run &&
-        grant.line.instance === instance &&
-        grant.line.attempt === began.attempt &&
-        apart(grant) <= sameClaimMs,
-    )
-    .sort((a, b) => apart(a) - apart(b))[0]
+/** Gives each run to the claim that it belongs to: the same process and attempt, the closest moment. Returns the rest. */
+function match(
+  runs: readonly Run[],
+  byId: ReadonlyMap<string, Story>,
+  instanceOf: (pod: PodEvidence) => string | undefined,
+): Run[] {
+  const pairs: { readonly run: Run; readonly grant: Grant; readonly apart: number }[] = []
+  for (const run of runs) {
+    const { task, id, attempt, claimed } = run.began
+    for (const grant of byId.get(`${task} ${id}`)?.grants ?? []) {
+      const apart = Math.abs(grant.line.at - claimed)
+      if (
+        grant.line.instance === instanceOf(run.pod) &&
+        grant.line.attempt === attempt &&
+        apart <= sameClaimMs
+      )
+        pairs.push({ run, grant, apart })
+    }
+  }
+  const matched = new Set<Run>()
+  for (const { run, grant } of pairs.sort((a, b) => a.apart - b.apart)) {
+    if (grant.run || matched.has(run)) continue
+    grant.run = run
+    matched.add(run)
+  }
+  return runs.filter((run) => !matched.has(run))
 }

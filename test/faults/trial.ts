@@ -36,6 +36,7 @@ export interface TrialOptions {
   readonly workers?: number
   readonly persistence?: Persistence
   readonly replicated?: boolean
+  readonly idleMs?: number
   /** What is to happen; each is given the deployment and random numbers of its own. */
   readonly faults: readonly Fault[]
   readonly said?: (strike: Strike) => void
@@ -59,6 +60,7 @@ export async function trial(options: TrialOptions): Promise<TrialResult> {
     workers: options.workers ?? 2,
     leaseMs: options.leaseMs,
     ...(options.replicated ? { replicated: true } : {}),
+    ...(options.idleMs ? { idleMs: options.idleMs } : {}),
   })
   const strikes: Strike[] = []
   let broken = true

@@ -140,7 +140,9 @@ function leasedUntil({ line, run, end }: Grant, evidence: Evidence): number {
     // A renewal may be lost with the server's data, and then the lease is what it was before.
     .filter(({ sent, at }) => !mayBeLost(evidence, sent, at))
     .map(({ sent }) => sent)
-  return Math.max(line.at, ...renewed) + evidence.settings.leaseMs
+  // On a starved server the entry is written long after the script has read its clock.
+  const claimed = run?.began.claimed ?? line.at - sameClaimMs
+  return Math.max(claimed, ...renewed) + evidence.settings.leaseMs
 }
 
 function overlaps(first: Run, second: Run): boolean {
