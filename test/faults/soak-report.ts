@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process"
 import { writeFileSync } from "node:fs"
+import { version } from "../../src/version.ts"
 import { invariants, type Violation } from "./evidence.ts"
 import type { Strike, TrialResult } from "./trial.ts"
 
@@ -93,7 +94,7 @@ export class SoakReport {
       "",
       `- Date: ${this.#startedAt.toISOString().slice(0, 10)}`,
       `- Seed: ${this.run.seed}`,
-      `- Versions: Node.js ${process.version}, ${redisVersion()}, commit ${commit()}`,
+      `- Versions: Node.js ${process.version}, ${redisVersion()}, Taskora ${version}`,
       `- Length: ${minutes.toFixed(1)} minutes, ${this.trials} trials, ${this.#processes} processes`,
       `- Jobs: ${this.#jobs}, with ${this.#transitions} lines in the event streams`,
       `- Faults that provably landed: ${this.landed}`,
@@ -128,12 +129,4 @@ export class SoakReport {
 function redisVersion(): string {
   const text = execFileSync("redis-server", ["--version"], { encoding: "utf8" })
   return `Redis ${/v=([\d.]+)/.exec(text)?.[1]}`
-}
-
-function commit(): string {
-  try {
-    return execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8" }).trim()
-  } catch {
-    return "unknown"
-  }
 }
