@@ -348,7 +348,8 @@ function evidenceOf(pod: Pod): PodEvidence {
   return {
     name: pod.name,
     role: pod.role,
-    fate: pod.fate,
+    // Who was killed by a job while nobody looked was killed all the same.
+    fate: pod.fate === "lives" && pod.of("dying").length > 0 ? "killed" : pod.fate,
     // What may be under way as it is killed: of the others, calls to cancel.
     slots: pod.role === "worker" ? slotsOfWorker : 5,
     observations: pod.observations,
