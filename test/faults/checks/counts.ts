@@ -123,7 +123,9 @@ function* heardOf(
     if (at === undefined) {
       const ready = pod.observations.find(({ what }) => what === "ready")?.at ?? Number.POSITIVE_INFINITY
       const missed = lines.find((one) => one.at > ready && one.seq < seq)
-      if (missed && gap === undefined) yield say(`began at ${seq}, after it had missed ${missed.seq}`)
+      // What it heard first may have been of a stream that is gone.
+      if (missed && gap === undefined && evidence.losses.length === 0)
+        yield say(`began at ${seq}, after it had missed ${missed.seq}`)
     } else if (seq <= at && (gap === undefined || evidence.losses.length === 0))
       yield say(`heard ${seq} after ${at}`)
     else if (seq > at && seq - at - 1 !== (gap ?? 0))
