@@ -108,6 +108,25 @@ async function restart(deployment: Deployment): Promise<Landing> {
     : missed("the server did not end")
 }
 
+/** A key of a task is put aside for a while, and a text stands in its place. */
+async function misplaceKey(deployment: Deployment, random: Prng): Promise<Landing> {
+  const task = random.pick(["quick", "steady", "flaky"] as const)
+  const name = random.pick(["events", "wake", "cancels"] as const)
+  const key = `faults:taskora:{${task}}:${name}`
+  const before = await deployment.errors("WRONGTYPE")
+  // Both in one step: nobody may make the key anew in between.
+  const swap = (script: string) => deployment.admin.eval(script, 1, key)
+  await swap(
+    "if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('RENAME', KEYS[1], KEYS[1] .. '-aside') end redis.call('SET', KEYS[1], 'text')",
+  )
+  await sleep(random.between(200, 900))
+  await swap(
+    "redis.call('DEL', KEYS[1]) if redis.call('EXISTS', KEYS[1] .. '-aside') == 1 then redis.call('RENAME', KEYS[1] .. '-aside', KEYS[1]) end",
+  )
+  const met = (await deployment.errors("WRONGTYPE")) - before
+  return met > 0 ? landed(`${met} calls found a text as ${name} of ${task}`) : missed("no call met it")
+}
+
 /** The listener stands still while all that it has not read is trimmed. */
 async function trimPast(deployment: Deployment, random: Prng): Promise<Landing> {
   const [pod] = deployment.alive("listener")
@@ -174,6 +193,14 @@ export const redisFaults: readonly Fault[] = [
       ({ admin }) => admin.config("SET", "maxmemory", "1"),
       ({ admin }) => admin.config("SET", "maxmemory", "0"),
     ),
+  },
+  {
+    name: "a key of the wrong type",
+    group: "redis",
+    window: "while calls are made",
+    // Not in the mixture: a settlement that cannot write its entry fails in the middle. `--only` strikes it.
+    weight: 0,
+    strike: misplaceKey,
   },
   {
     name: "restart with AOF always",
