@@ -2,6 +2,12 @@
 -- Failed jobs stand in a sorted set instead of a list, because they can be taken out of its middle: retried or discarded.
 -- The members are the same entries, "id \t finished \t flags"; the score is the seq of the failure, so they stand in the
 -- order in which they failed, the oldest first.
+-- When a run that ends now has finished: not before it began, should the clock have gone back, for so its record says it
+-- (see `record`), and an entry that says otherwise is found no more.
+local function failures_time(r, now)
+  return whole(math.max(now, tonumber(r.claimed) or 0))
+end
+
 local function failures_entry(id, r)
   return id .. "\t" .. r.finished .. "\t" .. r.flags
 end

@@ -98,7 +98,7 @@ local function recovery_write(q, a, lost, call)
           requested[#requested + 1] = id
           events_tell(call.log, "x" .. id .. "\t" .. outcome, 1)
         end
-        r.state, r.finished, r.outcome = list, call.time, outcome
+        r.state, r.finished, r.outcome = list, failures_time(r, call.now), outcome
         if string.find(r.flags, "[nd]") then
           outbox().put(a.base, call.time, { id = id, letter = list, run = r.run, text = outcome })
         end
@@ -106,7 +106,7 @@ local function recovery_write(q, a, lost, call)
           finish_forget(call.bin, a.base, id, r.flags)
         else
           if list == "f" then kept.f[#kept.f + 1] = whole(call.log.seq) end
-          kept[list][#kept[list] + 1] = id .. "\t" .. call.time .. "\t" .. r.flags
+          kept[list][#kept[list] + 1] = id .. "\t" .. r.finished .. "\t" .. r.flags
           call.records[#call.records + 1] = a.base .. "job:" .. id
           call.records[#call.records + 1] = record_text(r)
         end

@@ -59,7 +59,7 @@ end
 -- Ends the job for good, in state f or x.
 local function finish(call, a, item, state, outcome)
   local r = item.r
-  r.state, r.finished, r.outcome = state, call.time, outcome
+  r.state, r.finished, r.outcome = state, failures_time(r, call.now), outcome
   if string.find(r.flags, "[nd]") then
     outbox().put(a.base, call.time, { id = item.id, letter = state, run = r.run, text = outcome })
   end
@@ -69,7 +69,7 @@ local function finish(call, a, item, state, outcome)
   end
   local kept = call.rare[state]
   if state == "f" then kept[#kept + 1] = whole(call.log.seq) end
-  kept[#kept + 1] = item.id .. "\t" .. call.time .. "\t" .. r.flags
+  kept[#kept + 1] = item.id .. "\t" .. r.finished .. "\t" .. r.flags
   keep_record(call, item)
 end
 
