@@ -5,7 +5,7 @@ import { scripts } from "../store/scripts.ts"
 import { Turns } from "../store/turns.ts"
 import { patienceMs, writeFailure } from "./write-failure.ts"
 
-const cleanable = ["completed", "failed", "cancelled"] as const
+const cleanable = ["completed", "failed", "cancelled", "expired"] as const
 
 export interface CleanOptions {
   /** Default: all tasks of this app. */

@@ -28,7 +28,12 @@ const going = {
   priority: "waiting",
   active: "active",
 } as const
-const ended = { completed: "completed", failed: "failed", cancelled: "cancelled" } as const
+const ended = {
+  completed: "completed",
+  failed: "failed",
+  cancelled: "cancelled",
+  expired: "expired",
+} as const
 
 type Counts = Map<number, Partial<Record<JobState, number>>>
 
