@@ -70,12 +70,13 @@ const forms: { readonly [S in ModelScript]: Form<S> } = {
   },
   settle: {
     make: (calls, { at, items, options }) => calls.settle(at, items, options),
-    said: ({ words, due, seq, claimed, reasons }: SettleReply) => ({
+    said: ({ words, due, seq, claimed, reasons, expired }: SettleReply) => ({
       words,
       due,
       seq,
       claimed: claimed.map(spelled),
       reasons: reasons.join("\t"),
+      expired: expired.map(({ id }) => id),
     }),
   },
   renew: { make: (calls, { at, leases, lease }) => calls.renew(at, leases, lease), said: words },
@@ -93,8 +94,13 @@ const forms: { readonly [S in ModelScript]: Form<S> } = {
     said: ({ tasks }: UpkeepReply) => {
       const [done] = tasks
       if (done === undefined || done === "stale") return done
-      const { stalled, promoted, due } = done
-      return { stalled: stalled.map(({ id, action }) => `${id} ${action}`), promoted, due }
+      const { stalled, promoted, due, expired } = done
+      return {
+        stalled: stalled.map(({ id, action }) => `${id} ${action}`),
+        promoted,
+        due,
+        expired: expired.map(({ id }) => id),
+      }
     },
   },
   revive: { make: (calls, { at, jobs }) => calls.revive(at, jobs), said: words },

@@ -90,6 +90,8 @@ function gates({ virtual, keep }: { virtual: boolean; keep: number }): fc.Arbitr
 }
 
 function enqueue(delay: fc.Arbitrary<number>, virtual: boolean): fc.Arbitrary<Command> {
+  const ms = virtual ? fc.constantFrom(5, 40, 300, 1_000_000) : fc.constant(1_000_000)
+  const ttl = fc.record({ ms, discard: fc.boolean() })
   const job = (keep: number) =>
     fc.record({
       gate: fc.option(gates({ virtual, keep }), { freq: 2, nil: undefined }),
@@ -97,6 +99,7 @@ function enqueue(delay: fc.Arbitrary<number>, virtual: boolean): fc.Arbitrary<Co
       delay,
       priority: fc.constantFrom(0, 0, 0, 1, 7),
       version: fc.constantFrom(1, 1, 1, 2, 3),
+      ttl: fc.option(ttl, { freq: 2, nil: undefined }),
       data: fc.oneof(
         { weight: 3, arbitrary: fc.json({ maxDepth: 1 }) },
         { weight: 1, arbitrary: fc.constant(longData) },
@@ -107,8 +110,12 @@ function enqueue(delay: fc.Arbitrary<number>, virtual: boolean): fc.Arbitrary<Co
   const detail = fc.record({ lane: fc.nat(1), jobs, delivery })
   return detail.map((chosen) =>
     command("enqueue", chosen, async (model, real) => {
-      const jobs = chosen.jobs.map(({ name, gate, version, ...rest }) => {
-        const job = { ...rest, terms: version > 1 ? [`v ${version}`] : [], ...(gate && { gate }) }
+      const jobs = chosen.jobs.map(({ name, gate, version, ttl, ...rest }) => {
+        const terms = [
+          ...(version > 1 ? [`v ${version}`] : []),
+          ...(ttl ? [`t ${ttl.ms},${ttl.discard ? 1 : 0}`] : []),
+        ]
+        const job = { ...rest, terms, ...(gate && { gate }) }
         const named = name !== null && !gate
         return named ? { id: name, named, ...job } : { id: `p${real.plain++}`, ...job }
       })

@@ -52,6 +52,8 @@ export class Real {
     this.compare(model, call)
     if (this.task.state!.newer.size > aside) this.note("put aside")
     if (this.task.state!.newer.size < aside && call.script === "settle") this.note("taken from aside")
+    if (!stale && !again && (said as { expired?: string[] }).expired?.length)
+      this.note(`expired at ${call.script}`)
     for (const word of stale ? ["stale"] : again ? ["again"] : wordsOf(call, said))
       this.note(`${call.script} ${word}`)
     for (const [name, count] of model.counters) if (count > 0) this.note(name)
@@ -98,7 +100,9 @@ export class Real {
     expect(line(state), after).toEqual(model.line().map(({ id }) => id))
     const active = model.in("active").map(({ id, token, deadline }) => [`${id}\t${token}`, deadline] as const)
     expect(state.active, after).toEqual(new Map(active))
-    for (const name of ["completed", "failed", "cancelled"] as const)
+    const expiring = [...state.expiring].map(([place, at]) => [idOf(place), at] as const)
+    expect(new Map(expiring), after).toEqual(model.expiring())
+    for (const name of ["completed", "failed", "cancelled", "expired"] as const)
       expect(state[name].map(idOf), after).toEqual(model.ended[name])
     const requested = model.in("active").filter((job) => job.requested !== undefined)
     expect(state.cancels, after).toEqual(new Map(requested.map((job) => [job.id, job.requested])))
@@ -128,6 +132,8 @@ export const counters = [
   "released",
   "promoted",
   "revived",
+  "expired",
+  "discarded",
 ]
 
 /** What a new call's answer shows to have happened. */
@@ -141,6 +147,7 @@ function wordsOf(call: ModelCall, said: unknown): string[] {
 
 function told(fields: Fields) {
   const number = (text: string) => Number(text || "0")
+  const { dedupe, expires, discard } = termsOf(fields)
   return {
     state: fields.state,
     priority: number(fields.priority),
@@ -156,11 +163,21 @@ function told(fields: Fields) {
     run: fields.run,
     outcome: fields.outcome,
     data: fields.data,
-    dedupe: termsOf(fields).dedupe,
+    dedupe,
+    expires: number(expires),
+    discard: discard === "1",
   }
 }
 
-const letters = { waiting: "w", delayed: "d", active: "a", completed: "c", failed: "f", cancelled: "x" }
+const letters = {
+  waiting: "w",
+  delayed: "d",
+  active: "a",
+  completed: "c",
+  failed: "f",
+  cancelled: "x",
+  expired: "e",
+}
 
 function remembered(job: ModelJob): ReturnType<typeof told> {
   const {
@@ -205,6 +222,8 @@ function spelled({
       return `retrying ${id} ${fields.nextAttempt}`
     case "stalled":
       return `stalled ${id} ${fields.count} ${fields.action}`
+    case "expired":
+      return `expired ${id} ${fields.attempt}`
     case "revived":
       return `revived ${id}`
     default:

@@ -42,6 +42,7 @@ const happenings = [
   ...["launch leased", "launch waits", "launch asked in time", "log logged", "log full", "log lost"],
   ..."rfu".split("").map((word) => `revive ${word}`),
   ..."dfu".split("").map((word) => `discard ${word}`),
+  ...["expired at settle", "expired at upkeep"],
   ...["pause changed", "pause same", "settle while paused", "launch while paused"],
   ...[
     "enqueue",

@@ -2,7 +2,8 @@ import type { Dead, Held, NewJob, UpkeepOptions } from "./calls.ts"
 import type { CallOf, ModelCall, ModelScript } from "./model-calls.ts"
 import { ModelGates } from "./model-gates.ts"
 
-type State = "waiting" | "delayed" | "active" | "completed" | "failed" | "cancelled"
+type Ended = "completed" | "failed" | "cancelled" | "expired"
+type State = "waiting" | "delayed" | "active" | Ended
 
 export interface ModelJob {
   readonly id: string
@@ -21,6 +22,10 @@ export interface ModelJob {
   run: string
   outcome: string
   readonly version: number
+  /** The time by which it must have started; 0: none. */
+  expires: number
+  /** Whether it leaves no trace when it expires. */
+  discard: boolean
   /** As a rising number, when it was put aside for a worker of its version; 0 where it was not. */
   aside: number
   /** When it arrived at the back of its band, as a rising number. */
@@ -49,6 +54,16 @@ interface Answer {
   readonly n: number
   readonly reply: Exclude<ModelReply, "stale">
   readonly granted: readonly Grant[]
+}
+
+interface Claim {
+  readonly want: number
+  readonly version: number
+}
+
+interface Found {
+  readonly jobs: ModelJob[]
+  readonly expired: ModelJob[]
 }
 
 /** What a new call does, and what of its answer the model foretells. `granted` takes the leases that it gives. */
@@ -93,11 +108,7 @@ export class Model {
   readonly events: string[] = []
   readonly counters = new Map<string, number>()
   /** Ended jobs, newest first. */
-  readonly ended: Record<"completed" | "failed" | "cancelled", string[]> = {
-    completed: [],
-    failed: [],
-    cancelled: [],
-  }
+  readonly ended: Record<Ended, string[]> = { completed: [], failed: [], cancelled: [], expired: [] }
   token = 0
   due = 0
   isPaused = false
@@ -140,29 +151,38 @@ export class Model {
       .sort(first)
   }
 
-  /** The jobs that a claim gets; those of a version above its own are put aside as it comes across them. */
-  private choose({ want, version }: { readonly want: number; readonly version: number }): ModelJob[] {
-    const line = this.line()
-    const chosen = version > 1 ? this.fromAside(line, { want, version }) : []
+  /** What a claim gets, and what it comes across that has expired; what is of a version above its own is put aside. */
+  private choose(line: readonly ModelJob[], claim: Claim, now: number) {
+    const found: Found = { jobs: [], expired: [] }
+    if (claim.version > 1) this.fromAside(line, claim, now, found)
     for (const job of line) {
-      if (chosen.length === want) break
-      if (job.version > version) job.aside = ++this.asides
-      else chosen.push(job)
+      if (found.jobs.length === claim.want) break
+      if (this.starts(job, claim, now, found)) found.jobs.push(job)
     }
-    return chosen
+    return found
   }
 
-  private fromAside(line: readonly ModelJob[], { want, version }: { want: number; version: number }) {
+  private fromAside(line: readonly ModelJob[], claim: Claim, now: number, found: Found): void {
+    const { want, version } = claim
     const ranked = line.filter(({ priority, returned }) => priority > 0 || returned > 0).slice(0, want)
     const aside = this.in("waiting").filter((job) => job.aside > 0 && job.version <= version)
-    const chosen: ModelJob[] = []
-    for (const job of aside.sort((a, b) => a.version - b.version || a.aside - b.aside)) {
+    aside.sort((a, b) => a.version - b.version || a.aside - b.aside)
+    for (const job of aside.slice(0, want)) {
       const before = ranked.filter(({ priority }) => priority > job.priority).length
-      if (chosen.length + before >= want) break
+      if (found.jobs.length + before >= want) break
       job.aside = 0
-      chosen.push(job)
+      if (this.starts(job, claim, now, found)) found.jobs.push(job)
     }
-    return chosen
+  }
+
+  private starts(job: ModelJob, { version }: Claim, now: number, { expired }: Found): boolean {
+    if (job.expires > 0 && job.expires <= now) {
+      expired.push(job)
+      return false
+    }
+    if (job.version <= version) return true
+    job.aside = ++this.asides
+    return false
   }
 
   in(state: State): ModelJob[] {
@@ -188,7 +208,9 @@ export class Model {
     // A job that was replaced by another one of its call has never been due.
     for (const { id } of jobs) {
       const job = this.jobs.get(id)
-      if (job?.state === "delayed" && job.created === now) this.postpone(job)
+      if (job?.created !== now) continue
+      if (job.state === "delayed") this.fallsDue(job.eligible)
+      if (job.state === "delayed" || job.state === "waiting") this.fallsDue(job.expires)
     }
     return { words: words.join(""), notes }
   }
@@ -217,6 +239,8 @@ export class Model {
   }
 
   private store({ id, delay = 0, priority = 0, data = "null", terms = [] }: NewJob, now: number): ModelJob {
+    const term = (letter: string) => terms.find((line) => line.startsWith(`${letter} `))?.slice(2)
+    const [ttl, discard] = term("t")?.split(",") ?? []
     const job: ModelJob = {
       id,
       priority,
@@ -233,7 +257,9 @@ export class Model {
       finished: 0,
       run: "",
       outcome: "",
-      version: Number(terms.find((line) => line.startsWith("v "))?.slice(2) ?? 1),
+      version: Number(term("v") ?? 1),
+      expires: ttl === undefined ? 0 : now + Number(ttl),
+      discard: discard === "1",
       aside: 0,
       since: 0,
       returned: 0,
@@ -281,7 +307,7 @@ export class Model {
   settle({ at, items, options }: CallOf<"settle">, now: number, granted: Grant[]) {
     this.beginGranting(at.n, now)
     // What this call itself puts back is for the next one to claim.
-    const next = this.isPaused ? [] : this.choose(options)
+    const line = this.isPaused ? [] : this.line()
     const reasons: string[] = []
     const words = items.map((item) => {
       const job = this.held(item)
@@ -302,13 +328,16 @@ export class Model {
     this.trim("completed", options.keepCompleted, words.includes("c"))
     this.trim("failed", options.keepFailed, words.includes("f"))
     this.trim("cancelled", options.keepFailed, words.includes("x"))
-    for (const job of next) this.grant(job, { now, lease: options.lease }, granted)
+    const { jobs, expired } = this.choose(line, this.isPaused ? { ...options, want: 0 } : options, now)
+    for (const job of jobs) this.grant(job, { now, lease: options.lease }, granted)
+    this.expireAll(expired, now, options.keepFailed)
     const claimed = granted.map(({ id, token }) => `${id} ${token}`)
     return {
       words: words.join(""),
       due: this.due,
       claimed,
       reasons: reasons.join("\t"),
+      expired: expired.map(({ id }) => id),
       seq: this.events.length,
     }
   }
@@ -335,8 +364,12 @@ export class Model {
         this.failAttempt(job, true)
         this.add("retried")
         Object.assign(job, { outcome: failure, eligible: now + delay, returned: 0 })
-        if (delay > 0) this.postpone(job)
-        else this.queueUp(job)
+        this.fallsDue(job.expires)
+        if (delay === 0) this.queueUp(job)
+        else {
+          job.state = "delayed"
+          this.fallsDue(job.eligible)
+        }
         return "r"
       default:
         this.add("released")
@@ -377,7 +410,8 @@ export class Model {
     const job = this.jobs.get(id)
     if (!job) return { word: "unknown", state: "" }
     const { state } = job
-    if (state === "completed" || state === "failed") return { word: "finished", state: "" }
+    if (state === "completed" || state === "failed" || state === "expired")
+      return { word: "finished", state: "" }
     if (state === "cancelled") return { word: "cancelled", state: "" }
     if (state === "active") {
       job.requested ??= reason
@@ -389,6 +423,10 @@ export class Model {
   }
 
   upkeep(options: Required<Omit<UpkeepOptions, "maxlen">>, now: number) {
+    const isDue = this.due > 0 && this.due <= now
+    const gone = (job: ModelJob) => job.expires > 0 && job.expires <= now
+    const expired = isDue ? [...this.in("waiting"), ...this.in("delayed")].filter(gone) : []
+    expired.sort((a, b) => a.expires - b.expires || compare(a.id, b.id))
     const byDeadline = (a: ModelJob, b: ModelJob) => a.deadline - b.deadline || compare(a.id, b.id)
     const lost = this.in("active").filter((job) => job.deadline < now)
     const stalled = lost.sort(byDeadline).map((job) => `${job.id} ${this.recover(job, now, options)}`)
@@ -402,20 +440,25 @@ export class Model {
       options.keepFailed,
       stalled.some((said) => said.endsWith(" cancelled")),
     )
+    this.expireAll(expired, now, options.keepFailed)
     let promoted = 0
-    if (this.due > 0 && this.due <= now) {
+    if (isDue) {
       const byDue = (a: ModelJob, b: ModelJob) => a.eligible - b.eligible || compare(a.id, b.id)
       const ready = this.in("delayed").filter((job) => job.eligible <= now)
       for (const job of ready.sort(byDue)) this.queueUp(job)
       promoted = ready.length
       this.add("promoted", promoted)
-      this.due = Math.min(...this.in("delayed").map((job) => job.eligible))
+    }
+    if (this.due > 0 && this.due <= now) {
+      const delayed = this.in("delayed").map(({ eligible }) => eligible)
+      this.due = Math.min(...delayed, ...this.expiring().values())
       if (this.due === Number.POSITIVE_INFINITY) this.due = 0
     }
     this.trimOld("completed", now - options.ageCompleted)
     this.trimOld("failed", now - options.ageFailed)
     this.trimOld("cancelled", now - options.ageFailed)
-    return { stalled, promoted, due: this.due }
+    this.trimOld("expired", now - options.ageFailed)
+    return { stalled, promoted, due: this.due, expired: expired.map(({ id }) => id) }
   }
 
   private recover(
@@ -456,6 +499,7 @@ export class Model {
     this.events.push(`revived ${job.id}`)
     Object.assign(job, { eligible: now, fails: 0, attempt: 0, stalls: 0, releases: 0, returned: 0 })
     Object.assign(job, { claimed: 0, finished: 0, outcome: "", progress: undefined })
+    Object.assign(job, { expires: 0, discard: false })
     this.queueUp(job)
     return "r"
   }
@@ -484,14 +528,36 @@ export class Model {
     job.since = ++this.arrivals
   }
 
-  private postpone(job: ModelJob): void {
-    job.state = "delayed"
-    if (this.due === 0 || job.eligible < this.due) this.due = job.eligible
+  /** When each job that waits expires, by id. */
+  expiring(): Map<string, number> {
+    const waiting = [...this.in("waiting"), ...this.in("delayed")].filter(({ expires }) => expires > 0)
+    return new Map(waiting.map(({ id, expires }) => [id, expires]))
+  }
+
+  private expireAll(jobs: readonly ModelJob[], now: number, keep: number): void {
+    for (const job of jobs) {
+      if (!job.discard) this.events.push(`expired ${job.id} ${job.attempt}`)
+      this.add(job.discard ? "discarded" : "expired")
+      Object.assign(job, { state: "expired", finished: now })
+      if (job.discard || keep === 0) this.jobs.delete(job.id)
+      else this.ended.expired.unshift(job.id)
+    }
+    this.trim(
+      "expired",
+      keep,
+      jobs.some(({ discard }) => !discard),
+    )
+  }
+
+  /** Something happens at a time; 0: nothing does. */
+  private fallsDue(at: number): void {
+    if (at > 0 && (this.due === 0 || at < this.due)) this.due = at
   }
 
   private comeBack(job: ModelJob, now: number): void {
     job.state = "waiting"
     job.eligible = now
+    this.fallsDue(job.expires)
     if (job.priority === 0) job.returned ||= job.token
   }
 
@@ -517,11 +583,11 @@ export class Model {
   }
 
   /** Forgets what is too much; only a call that adds to a list trims it. */
-  private trim(state: "completed" | "failed" | "cancelled", most: number, added: boolean): void {
+  private trim(state: Ended, most: number, added: boolean): void {
     if (added && most > 0) for (const id of this.ended[state].splice(most)) this.jobs.delete(id)
   }
 
-  trimOld(state: "completed" | "failed" | "cancelled", oldest: number, most = 500): number {
+  trimOld(state: Ended, oldest: number, most = 500): number {
     const list = this.ended[state]
     let count = 0
     for (; count < most && list.length > 0 && this.jobs.get(list.at(-1)!)!.finished < oldest; count++)
