@@ -1,11 +1,12 @@
 import { stringify } from "yaml"
 import { type Alert, runbookUrl } from "./alert.ts"
+import { flowAlerts } from "./flow.ts"
 import { jobAlerts } from "./jobs.ts"
 import { queueAlerts } from "./queue.ts"
 import { recordings } from "./recording.ts"
 import { scenarios } from "./scenarios.ts"
 
-export const alerts: readonly Alert[] = [...jobAlerts, ...queueAlerts]
+export const alerts: readonly Alert[] = [...jobAlerts, ...queueAlerts, ...flowAlerts]
 
 const generated = " Generated from dashboards/rules. Do not edit.\n"
 

@@ -13,6 +13,13 @@ export interface Samples {
   readonly values: string
 }
 
+export interface Scenario {
+  readonly name: string
+  readonly series: readonly Samples[]
+  /** The alerts that fire, and no others, by the minute. */
+  readonly firing: Readonly<Record<number, readonly string[]>>
+}
+
 type Part = readonly [minutes: number, value: number]
 
 export function series(of: Instrument, labels: Readonly<Record<string, string>>, values: string): Samples {

@@ -1,13 +1,7 @@
 /** What the alerts must do: fire, stay silent, end. One minute a sample. */
 import { counters, gauges } from "../../exporters/catalogue.ts"
-import { level, objective, ramp, type Samples, series, transitions } from "./samples.ts"
-
-export interface Scenario {
-  readonly name: string
-  readonly series: readonly Samples[]
-  /** The alerts that fire, and no others, by the minute. */
-  readonly firing: Readonly<Record<number, readonly string[]>>
-}
+import { flowScenarios } from "./flow-scenarios.ts"
+import { level, objective, ramp, type Scenario, series, transitions } from "./samples.ts"
 
 const { clusterTransitions: moved, jobsStalled, leasesLost, eventsLost, progressReports } = counters
 
@@ -246,6 +240,7 @@ export const scenarios: readonly Scenario[] = [
     ],
     firing: Object.fromEntries([19, 20, 21, 22, 23, 24, 25, 30, 40, 59].map((minute) => [minute, []])),
   },
+  ...flowScenarios,
   {
     name: "an idle queue",
     series: [

@@ -112,7 +112,7 @@ describe.each(alerts)("$alert", ({ alert, expr, for: pending, labels, annotation
     expect(section.match(/^\d\. \S/gm)).toHaveLength(3)
     expect(section).toMatch(/```sh\n\S.*\n```/)
     expect(section).toContain(`\`\`\`promql\n${expr}\n\`\`\``)
-    const panels = [...section.matchAll(/\*([^*]+)\* on (Overview|Task|Workers & Redis)/g)]
+    const panels = [...section.matchAll(/\*([^*]+)\* on (Overview|Task|Flow|Workers & Redis)/g)]
     expect(panels.length).toBeGreaterThan(0)
     for (const [, title, board] of panels) {
       const on = dashboards.find(({ json }) => json.title === `Taskora / ${board}`)
