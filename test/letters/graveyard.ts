@@ -14,13 +14,14 @@ export class PaymentError extends Error {
 
 /** Apps on one host whose jobs fail as they are told, until they are healed. */
 export function graveyards(host: TestHost) {
-  const openApp = testApps()
   beforeEach(() => {
     vi.spyOn(console, "error").mockImplementation(() => {})
   })
   afterEach(() => {
     vi.restoreAllMocks()
   })
+  // After the silence, so that it is still silent while apps are closed.
+  const openApp = testApps()
   return (options: Partial<AppOptions> = {}) =>
     new Graveyard(openApp, { adapter: host.adapter(), ...options })
 }
