@@ -44,6 +44,8 @@ export function createTaskora(options: AppOptions): Taskora {
 export class Taskora {
   /** The schedules of all apps, as they are stored: looks at them, and pauses, changes, triggers or removes them. */
   readonly schedules: Schedules
+  /** @internal As they were given, for a twin. */
+  readonly given: AppOptions
   private readonly options: ResolvedAppOptions
   private readonly core: Core
   private readonly observers: Observers
@@ -67,6 +69,7 @@ export class Taskora {
 
   /** @internal */
   constructor(options: AppOptions) {
+    this.given = options
     this.options = resolveAppOptions(options)
     const { adapter, codec, events, payloadBytes } = this.options
     const complaints = new Complaints({ hub: () => this.hub, observers: () => this.observers })

@@ -97,12 +97,25 @@ export class Registry {
     return task
   }
 
+  /** Declares all that another registry has, as it stands there. */
+  adopt(other: Registry): void {
+    for (const { definition } of other.tasks.values()) {
+      this.place(definition)
+      if (definition.handler) this.run(definition)
+    }
+    for (const [name, contract] of other.contracts) this.contracts.set(name, contract)
+  }
+
   private add(name: string, options: AnyTaskOptions): Task {
     if (this.tasks.has(name))
       throw invalid(`task "${name}" is declared already; keep what taskora.task() returned`)
     if (this.closed) throw closedError()
+    return this.place(this.resolve(name, options))
+  }
+
+  private place(definition: Definition): Task {
+    const { name } = definition
     const { hub, connection, source, scheduling } = this.host
-    const definition = this.resolve(name, options)
     const scheduled = scheduling.inTask(definition)
     connection.declare(name, definition.info)
     const { codec, validateOnDispatch } = this.host.options

@@ -74,6 +74,12 @@ export class Scheduling {
     this.declare(name, this.resolve(name, options))
   }
 
+  /** Declares all schedules that another app declares and this one does not. */
+  adopt(other: Scheduling): void {
+    for (const [name, definition] of other.scheduler.all)
+      if (!this.scheduler.has(name)) this.declare(name, definition)
+  }
+
   get names(): readonly string[] {
     return this.scheduler.names
   }

@@ -7,8 +7,11 @@ export interface Clock {
   now(): number
   /** A clock that never jumps, ms from an arbitrary origin, with fractions. */
   monotonic(): number
-  /** Runs `fn` after `ms`. The timer never keeps the process alive unless `hold` is true. */
-  setTimeout(fn: () => void, ms: number, hold?: boolean): Timer
+  /**
+   * Runs `fn` after `ms`. The timer never keeps the process alive unless `hold` is true. `idle` says that it only looks
+   * now and then whether there is something to do: a virtual clock may skip such looks where it knows that there is not.
+   */
+  setTimeout(fn: () => void, ms: number, hold?: boolean, idle?: boolean): Timer
   clearTimeout(timer: Timer): void
 }
 

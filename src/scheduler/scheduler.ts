@@ -62,6 +62,10 @@ export class Scheduler {
     return this.declared.has(name)
   }
 
+  get all(): ReadonlyMap<string, ScheduleDefinition> {
+    return this.declared
+  }
+
   declare(name: string, definition: ScheduleDefinition): void {
     this.declared.set(name, definition)
     this.unregistered.set(name, definition)

@@ -34,9 +34,8 @@ export class Leases {
     if (this.disposed) return
     const { clock } = this.core.link
     clock.clearTimeout(this.timer)
-    this.timer = clock.setTimeout(() => {
-      void this.renew().finally(() => this.start())
-    }, this.slots.definition.leaseMs / 3)
+    const turn = () => void this.renew().finally(() => this.start())
+    this.timer = clock.setTimeout(turn, this.slots.definition.leaseMs / 3, false, true)
   }
 
   dispose(): void {

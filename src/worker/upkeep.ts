@@ -10,6 +10,7 @@ import { tellStalled } from "./stalled.ts"
 
 const longestEveryMs = 5000
 const shortestEveryMs = 20
+const longestDueMs = 3_600_000
 const tasksPerCall = 100
 /** In a cluster, a task with nothing to do is left alone for one lease, and no longer than this. */
 const longestRestMs = 30_000
@@ -41,6 +42,8 @@ export class Upkeep {
     this.timer = this.core.link.clock.setTimeout(
       () => void this.keepIdle().finally(() => this.start()),
       every * (0.9 + Math.random() * 0.1),
+      false,
+      true,
     )
   }
 
@@ -56,7 +59,10 @@ export class Upkeep {
         this.dueTimers.delete(slots)
         void this.keep([slots])
       },
-      Math.min(ms, 3_600_000),
+      Math.min(ms, longestDueMs),
+      false,
+      // It has only come nearer by then.
+      ms > longestDueMs,
     )
     this.dueTimers.set(slots, { timer, at })
   }

@@ -195,7 +195,7 @@ export class Worker implements SlotsListener {
     }
     if (!this.running) return
     clock.clearTimeout(this.attendTimer)
-    this.attendTimer = clock.setTimeout(() => void this.attend(), attendEveryMs)
+    this.attendTimer = clock.setTimeout(() => void this.attend(), attendEveryMs, false, true)
   }
 
   private async register(ttl: number): Promise<void> {

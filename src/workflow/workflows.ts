@@ -254,7 +254,7 @@ export class Workflows implements Dispatcher, WorkflowHost {
   private rest(ms: number): void {
     const { clock } = this.core.link
     clock.clearTimeout(this.nap)
-    this.nap = clock.setTimeout(() => void this.patrol(), ms)
+    this.nap = clock.setTimeout(() => void this.patrol(), ms, false, ms > 0)
   }
 
   private follower(id: string): WorkflowFollower {

@@ -24,6 +24,11 @@ export interface MemoryAdapter extends Adapter {
    * @internal
    */
   luaMemory(): number
+  /**
+   * The first moment from `at` on, in ms, that some task's data speak of: when a delayed job falls due, a lease runs out.
+   * @internal
+   */
+  noted(at: number): number | undefined
 }
 
 const optionNames: readonly string[] = ["clock", "prefix"] satisfies (keyof MemoryAdapterOptions)[]
@@ -49,5 +54,6 @@ export function memoryAdapter(options: MemoryAdapterOptions = {}): MemoryAdapter
     open: (_instance, listeners) => new EmbeddedStore(engine, listeners),
     command: (args) => engine.command(args),
     luaMemory: () => engine.luaMemory(),
+    noted: (at) => engine.noted(at),
   }
 }

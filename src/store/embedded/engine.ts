@@ -8,6 +8,9 @@ import { CommandError, Status, type Value } from "./reply.ts"
 import { Vm } from "./vm.ts"
 import { Waits } from "./waits.ts"
 
+/** Times are below it: the last day of the calendar, ms. */
+const latest = 8_640_000_000_000_000
+
 /** One keyspace with its Lua VM, shared by every store that an adapter opens. */
 export class Engine {
   readonly channels = new Channels()
@@ -52,6 +55,17 @@ export class Engine {
   /** Runs one command, as a client of a server would. */
   command(args: readonly string[]): Reply {
     return this.answer(() => execute(this.keyspace, args.map(toBytes)))
+  }
+
+  /** The lowest score from `at` on among the sorted sets of tasks: whatever is due at some time stands in one by that time. */
+  noted(at: number): number | undefined {
+    let first: number | undefined
+    const range = { min: at, minExclusive: false, max: latest, maxExclusive: false }
+    for (const [key, set] of this.keyspace.sortedSets()) {
+      const found = key.includes("{") ? set.byScore(range, false, 0, 1)[0]?.score : undefined
+      if (found !== undefined && (first === undefined || found < first)) first = found
+    }
+    return first
   }
 
   /** Lua's memory in use after a full garbage collection, KiB. */

@@ -47,6 +47,11 @@ export class Keyspace {
     return this.entries.size
   }
 
+  /** Every sorted set, by its key. */
+  *sortedSets(): Generator<readonly [key: Bytes, set: SortedSet]> {
+    for (const [key, { kind, value }] of this.entries) if (kind === "zset") yield [key, value as SortedSet]
+  }
+
   /** Begins a call at the given time and clears away some of what has expired. */
   begin(now: number): void {
     this.now = Math.floor(now)

@@ -56,7 +56,7 @@ export class Waits {
       answer()
     }
     const stop = () => end(() => resolve(none))
-    timer = this.clock.setTimeout(stop, timeoutMs, true)
+    timer = this.clock.setTimeout(stop, timeoutMs, true, true)
     this.join(keys, waiter)
     for (const key of keys) if (waiter.serve(key)) break
     return { keys, promise, stop, fail: (error) => end(() => reject(error)) }
