@@ -115,6 +115,20 @@ describe("what is loaded", () => {
     expect(packages).toEqual(["wasmoon"])
   })
 
+  test("taskora/test loads the embedded engine, and neither ioredis, prom-client nor OpenTelemetry", () => {
+    const { packages } = loadedBy(`
+      import { createTaskora } from "taskora"
+      import { redisAdapter } from "taskora/redis"
+      import { createTestRunner } from "taskora/test"
+      const taskora = createTaskora({ adapter: redisAdapter("redis://127.0.0.1:1") })
+      const double = taskora.task("double", (n) => n * 2)
+      const runner = createTestRunner({ from: taskora })
+      if ((await runner.execute(double, 21)).result !== 42) process.exit(3)
+      if (runner.spans.length !== 2 || runner.metrics.value("taskora.jobs.completed") !== 1) process.exit(4)
+      await runner.dispose()`)
+    expect(packages).toEqual(["wasmoon"])
+  })
+
   test("opentelemetry() loads OpenTelemetry's APIs and nothing of its SDK", () => {
     const observer = `import { opentelemetry } from "taskora/opentelemetry"`
     const { files, packages } = loadedBy(work(`${memory}\n${observer}`, "opentelemetry()"))

@@ -88,7 +88,7 @@ describe("the packed package, installed in an empty project", () => {
     const entries = Object.keys(manifest.exports)
       .filter((entry) => !entry.endsWith(".json"))
       .map((entry) => `taskora${entry.slice(1)}`)
-    expect(entries).toHaveLength(6)
+    expect(entries).toHaveLength(7)
     const list = JSON.stringify(entries)
     const imported = program(
       "entries.mjs",
@@ -105,6 +105,7 @@ describe("the packed package, installed in an empty project", () => {
     expect(imported).toContain("prometheus\n")
     expect(imported).toContain("metricProducer,opentelemetry,startTelemetry\n")
     expect(imported).toContain("clusterExporter\n")
+    expect(imported).toContain("createTestRunner\n")
   })
 
   test("brings the command taskora, found by npx", () => {

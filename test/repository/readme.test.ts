@@ -44,6 +44,7 @@ describe("the README", () => {
           "taskora/prometheus": entry("exporters/prometheus.ts"),
           "taskora/opentelemetry": entry("exporters/opentelemetry/index.ts"),
           "taskora/exporter": entry("exporters/cluster.ts"),
+          "taskora/test": entry("src/testing/index.ts"),
         },
       },
       include: ["*.ts"],
