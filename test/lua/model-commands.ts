@@ -99,6 +99,7 @@ function enqueue(delay: fc.Arbitrary<number>, virtual: boolean): fc.Arbitrary<Co
       delay,
       priority: fc.constantFrom(0, 0, 0, 1, 7),
       version: fc.constantFrom(1, 1, 1, 2, 3),
+      key: fc.option(fc.constantFrom("1,a", "1,a", "2,b", "3,k:{1}*"), { freq: 3, nil: undefined }),
       ttl: fc.option(ttl, { freq: 2, nil: undefined }),
       data: fc.oneof(
         { weight: 3, arbitrary: fc.json({ maxDepth: 1 }) },
@@ -110,9 +111,10 @@ function enqueue(delay: fc.Arbitrary<number>, virtual: boolean): fc.Arbitrary<Co
   const detail = fc.record({ lane: fc.nat(1), jobs, delivery })
   return detail.map((chosen) =>
     command("enqueue", chosen, async (model, real) => {
-      const jobs = chosen.jobs.map(({ name, gate, version, ttl, ...rest }) => {
+      const jobs = chosen.jobs.map(({ name, gate, version, key, ttl, ...rest }) => {
         const terms = [
           ...(version > 1 ? [`v ${version}`] : []),
+          ...(key ? [`c ${key}`] : []),
           ...(ttl ? [`t ${ttl.ms},${ttl.discard ? 1 : 0}`] : []),
         ]
         const job = { ...rest, terms, ...(gate && { gate }) }

@@ -35,7 +35,7 @@ export type Verdict =
       settle?(job: ModelJob): void
     }
 
-const letters: Readonly<Record<string, string>> = { waiting: "w", delayed: "d", active: "a" }
+const letters: Readonly<Record<string, string>> = { waiting: "w", parked: "w", delayed: "d", active: "a" }
 
 /** What the gates of one task remember. */
 export class ModelGates {

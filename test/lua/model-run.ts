@@ -50,6 +50,10 @@ export class Real {
     if (!stale && call.script === "launch")
       this.heard(0, 0, { claimed: claimedBy(call.id, reply as LaunchReply), more: false })
     this.compare(model, call)
+    const { parked } = this.task.state!
+    const since = before?.parked ?? []
+    if (parked.some((member) => !since.includes(member))) this.note(`parked at ${call.script}`)
+    if (since.some((member) => this.isReleased(member))) this.note(`let go at ${call.script}`)
     if (this.task.state!.newer.size > aside) this.note("put aside")
     if (this.task.state!.newer.size < aside && call.script === "settle") this.note("taken from aside")
     if (!stale && !again && (said as { expired?: string[] }).expired?.length)
@@ -57,6 +61,11 @@ export class Real {
     for (const word of stale ? ["stale"] : again ? ["again"] : wordsOf(call, said))
       this.note(`${call.script} ${word}`)
     for (const [name, count] of model.counters) if (count > 0) this.note(name)
+  }
+
+  private isReleased(member: string): boolean {
+    const id = idOf(member.split("\t")[2]!)
+    return !this.task.state!.parked.includes(member) && this.task.state!.records.get(id)?.state === "w"
   }
 
   /** Does once more what was done in another run. */
@@ -100,6 +109,11 @@ export class Real {
     expect(line(state), after).toEqual(model.line().map(({ id }) => id))
     const active = model.in("active").map(({ id, token, deadline }) => [`${id}\t${token}`, deadline] as const)
     expect(state.active, after).toEqual(new Map(active))
+    expect(
+      state.parked.map((member) => idOf(member.split("\t").slice(2).join("\t"))),
+      after,
+    ).toEqual(model.parking.parked().map(({ id }) => id))
+    expect(holders(state), after).toEqual(held(model))
     const expiring = [...state.expiring].map(([place, at]) => [idOf(place), at] as const)
     expect(new Map(expiring), after).toEqual(model.expiring())
     for (const name of ["completed", "failed", "cancelled", "expired"] as const)
@@ -147,7 +161,7 @@ function wordsOf(call: ModelCall, said: unknown): string[] {
 
 function told(fields: Fields) {
   const number = (text: string) => Number(text || "0")
-  const { dedupe, expires, discard } = termsOf(fields)
+  const { dedupe, expires, discard, key, limit } = termsOf(fields)
   return {
     state: fields.state,
     priority: number(fields.priority),
@@ -166,11 +180,14 @@ function told(fields: Fields) {
     dedupe,
     expires: number(expires),
     discard: discard === "1",
+    key,
+    limit: number(limit),
   }
 }
 
 const letters = {
   waiting: "w",
+  parked: "k",
   delayed: "d",
   active: "a",
   completed: "c",
@@ -191,9 +208,25 @@ function remembered(job: ModelJob): ReturnType<typeof told> {
     logs: _logs,
     requested: _,
     joined: _joined,
+    turn: _turn,
+    holds: _holds,
     ...rest
   } = job
   return { ...rest, state: aside > 0 && job.state === "waiting" ? "n" : letters[job.state] }
+}
+
+/** Who has a slot: leases by their tokens, and jobs that wait for a claim. */
+function holders({ holders }: TaskState): string[] {
+  const told = (member: string) => {
+    const [id, token] = member.split("\t")
+    return id === "" ? `${token} kept` : `${id} ${token}`
+  }
+  return [...holders].flatMap(([key, members]) => members.map((member) => `${key}: ${told(member)}`)).sort()
+}
+
+function held(model: Model): string[] {
+  const jobs = [...model.jobs.values()].filter(({ holds }) => holds)
+  return jobs.map((job) => `${job.key}: ${job.id} ${job.state === "active" ? job.token : "kept"}`).sort()
 }
 
 function line(state: TaskState): string[] {

@@ -43,6 +43,7 @@ const happenings = [
   ..."rfu".split("").map((word) => `revive ${word}`),
   ..."dfu".split("").map((word) => `discard ${word}`),
   ...["expired at settle", "expired at upkeep"],
+  ...["parked at enqueue", "parked at settle", "let go at settle"],
   ...["pause changed", "pause same", "settle while paused", "launch while paused"],
   ...[
     "enqueue",

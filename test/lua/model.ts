@@ -1,9 +1,10 @@
 import type { Dead, Held, NewJob, UpkeepOptions } from "./calls.ts"
 import type { CallOf, ModelCall, ModelScript } from "./model-calls.ts"
 import { ModelGates } from "./model-gates.ts"
+import { ModelParking } from "./model-parking.ts"
 
 type Ended = "completed" | "failed" | "cancelled" | "expired"
-type State = "waiting" | "delayed" | "active" | Ended
+type State = "waiting" | "parked" | "delayed" | "active" | Ended
 
 export interface ModelJob {
   readonly id: string
@@ -26,6 +27,12 @@ export interface ModelJob {
   expires: number
   /** Whether it leaves no trace when it expires. */
   discard: boolean
+  /** Its concurrency key ("": none), how many of that may be active, and its turn among those of the key. */
+  readonly key: string
+  readonly limit: number
+  readonly turn: number
+  /** Whether it has a slot of its key. */
+  holds: boolean
   /** As a rising number, when it was put aside for a worker of its version; 0 where it was not. */
   aside: number
   /** When it arrived at the back of its band, as a rising number. */
@@ -118,6 +125,7 @@ export class Model {
   private crowded = false
   private readonly answers = new Map<string, Answer>()
   private readonly gates = new ModelGates(this.jobs)
+  readonly parking = new ModelParking(this.jobs)
 
   /** The answer to a call that came at server time `now`. `crowded`: something stood in the collections before it. */
   apply(call: ModelCall, now: number, crowded = false): ModelReply {
@@ -170,17 +178,19 @@ export class Model {
     for (const job of aside.slice(0, want)) {
       const before = ranked.filter(({ priority }) => priority > job.priority).length
       if (found.jobs.length + before >= want) break
-      job.aside = 0
       if (this.starts(job, claim, now, found)) found.jobs.push(job)
+      job.aside = 0
     }
   }
 
   private starts(job: ModelJob, { version }: Claim, now: number, { expired }: Found): boolean {
     if (job.expires > 0 && job.expires <= now) {
+      this.parking.leave(job)
       expired.push(job)
       return false
     }
-    if (job.version <= version) return true
+    if (job.version <= version) return this.parking.admits(job)
+    this.parking.leave(job)
     job.aside = ++this.asides
     return false
   }
@@ -209,8 +219,10 @@ export class Model {
     for (const { id } of jobs) {
       const job = this.jobs.get(id)
       if (job?.created !== now) continue
+      // Those that are parked have their turns before the others come into line.
+      if (job.state === "waiting" && job.since === 0) this.queueUp(job)
       if (job.state === "delayed") this.fallsDue(job.eligible)
-      if (job.state === "delayed" || job.state === "waiting") this.fallsDue(job.expires)
+      if (["delayed", "waiting", "parked"].includes(job.state)) this.fallsDue(job.expires)
     }
     return { words: words.join(""), notes }
   }
@@ -241,6 +253,7 @@ export class Model {
   private store({ id, delay = 0, priority = 0, data = "null", terms = [] }: NewJob, now: number): ModelJob {
     const term = (letter: string) => terms.find((line) => line.startsWith(`${letter} `))?.slice(2)
     const [ttl, discard] = term("t")?.split(",") ?? []
+    const [, limit = "0", key = ""] = /^(\d+),(.+)$/.exec(term("c") ?? "") ?? []
     const job: ModelJob = {
       id,
       priority,
@@ -260,6 +273,10 @@ export class Model {
       version: Number(term("v") ?? 1),
       expires: ttl === undefined ? 0 : now + Number(ttl),
       discard: discard === "1",
+      key,
+      limit: Number(limit),
+      turn: key === "" ? 0 : ++this.arrivals,
+      holds: false,
       aside: 0,
       since: 0,
       returned: 0,
@@ -270,10 +287,10 @@ export class Model {
       dedupe: "",
       joined: 0,
     }
+    if (delay > 0) job.state = "delayed"
+    else if (this.parking.bars(job)) Object.assign(job, { state: "parked", since: job.turn })
     this.jobs.set(id, job)
     this.add("dispatched")
-    if (delay > 0) job.state = "delayed"
-    else this.queueUp(job)
     return job
   }
 
@@ -281,7 +298,7 @@ export class Model {
     if (asking) return { claimed: [], seq: 0 }
     this.beginGranting(at.n, now)
     const alone = !this.isPaused && !this.crowded && this.line().length === 0
-    this.store({ id, data }, now)
+    this.queueUp(this.store({ id, data }, now))
     if (alone) this.grant(this.jobs.get(id)!, { now, lease }, granted)
     return { claimed: granted.map((job) => `${job.id} ${job.token}`), seq: this.events.length }
   }
@@ -331,6 +348,7 @@ export class Model {
     const { jobs, expired } = this.choose(line, this.isPaused ? { ...options, want: 0 } : options, now)
     for (const job of jobs) this.grant(job, { now, lease: options.lease }, granted)
     this.expireAll(expired, now, options.keepFailed)
+    this.release()
     const claimed = granted.map(({ id, token }) => `${id} ${token}`)
     return {
       words: words.join(""),
@@ -363,6 +381,7 @@ export class Model {
       case "retried":
         this.failAttempt(job, true)
         this.add("retried")
+        this.parking.leave(job)
         Object.assign(job, { outcome: failure, eligible: now + delay, returned: 0 })
         this.fallsDue(job.expires)
         if (delay === 0) this.queueUp(job)
@@ -419,13 +438,14 @@ export class Model {
     }
     this.finish(job, "cancelled", reason, { now, keep: keepFailed })
     this.trim("cancelled", keepFailed, true)
-    return { word: "cancelled", state }
+    this.release()
+    return { word: "cancelled", state: state === "parked" ? "waiting" : state }
   }
 
   upkeep(options: Required<Omit<UpkeepOptions, "maxlen">>, now: number) {
     const isDue = this.due > 0 && this.due <= now
     const gone = (job: ModelJob) => job.expires > 0 && job.expires <= now
-    const expired = isDue ? [...this.in("waiting"), ...this.in("delayed")].filter(gone) : []
+    const expired = isDue ? this.idle().filter(gone) : []
     expired.sort((a, b) => a.expires - b.expires || compare(a.id, b.id))
     const byDeadline = (a: ModelJob, b: ModelJob) => a.deadline - b.deadline || compare(a.id, b.id)
     const lost = this.in("active").filter((job) => job.deadline < now)
@@ -440,7 +460,10 @@ export class Model {
       options.keepFailed,
       stalled.some((said) => said.endsWith(" cancelled")),
     )
+    for (const job of expired) this.parking.leave(job)
     this.expireAll(expired, now, options.keepFailed)
+    this.parking.lookAfter()
+    this.release()
     let promoted = 0
     if (isDue) {
       const byDue = (a: ModelJob, b: ModelJob) => a.eligible - b.eligible || compare(a.id, b.id)
@@ -528,9 +551,19 @@ export class Model {
     job.since = ++this.arrivals
   }
 
+  /** Jobs that are yet to run, wherever they wait. */
+  private idle(): ModelJob[] {
+    return [...this.in("waiting"), ...this.in("parked"), ...this.in("delayed")]
+  }
+
+  /** Those that were parked come to the front of their bands. */
+  private release(): void {
+    for (const job of this.parking.release()) if (job.priority === 0) job.returned ||= ++this.token
+  }
+
   /** When each job that waits expires, by id. */
   expiring(): Map<string, number> {
-    const waiting = [...this.in("waiting"), ...this.in("delayed")].filter(({ expires }) => expires > 0)
+    const waiting = this.idle().filter(({ expires }) => expires > 0)
     return new Map(waiting.map(({ id, expires }) => [id, expires]))
   }
 
@@ -555,6 +588,7 @@ export class Model {
   }
 
   private comeBack(job: ModelJob, now: number): void {
+    this.parking.stay(job)
     job.state = "waiting"
     job.eligible = now
     this.fallsDue(job.expires)
@@ -574,7 +608,8 @@ export class Model {
     outcome: string,
     { now, keep }: { readonly now: number; readonly keep: number },
   ): void {
-    this.add(state === "cancelled" ? `cancelled_${job.state}` : state)
+    this.add(state === "cancelled" ? `cancelled_${job.state.replace("parked", "waiting")}` : state)
+    this.parking.leave(job)
     if (state === "completed") this.events.push(`completed ${job.id} ${job.attempt}`)
     if (state === "cancelled") this.events.push(`cancelled ${job.id} ${outcome}`)
     Object.assign(job, { state, outcome, finished: now, requested: undefined })
