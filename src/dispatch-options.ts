@@ -70,11 +70,13 @@ export function prepareJob(
   const delayMs = given.delay === undefined ? 0 : durationMs(given.delay, `${what}: delay`)
   const priority =
     given.priority === undefined ? 0 : wholeNumber(given.priority, `${what}: priority`, 0, highestPriority)
-  const lines = flowLines({ ...given, delayMs }, flow, { data, what })
+  const gate = resolveGate(given, what, { definition, core })
+  // What a debounce holds back is delayed too, and must not expire before its time.
+  const held = Math.max(delayMs, gate?.waitMs ?? 0)
+  const lines = flowLines({ ...given, delayMs: held }, flow, { data, what })
   if (version > 1) lines.push(`v ${version}`)
   if (typeof throwOnReject !== "boolean")
     throw invalid(`${what}: throwOnReject must be true or false, not ${show(throwOnReject)}`)
-  const gate = resolveGate(given, what, { definition, core })
   if (gate?.line) lines.push(gate.line)
   return {
     id: jobId === undefined ? newId() : checkJobId(jobId),

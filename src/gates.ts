@@ -31,6 +31,8 @@ export interface Gate {
   readonly key: string
   /** As `enqueue.lua` takes it; "" where the id is the key. */
   readonly line: string
+  /** How long a debounce holds its job back at the least. */
+  readonly waitMs?: number
 }
 
 /** The reason with which a replaced job is cancelled. */
@@ -83,6 +85,7 @@ function debounce(given: NonNullable<GateOptions["debounce"]>, what: string, hos
   return {
     kind: "debounce",
     key,
+    waitMs: most === "" ? delayMs : Math.min(delayMs, most),
     line: `b ${delayMs},${most},${keep},${events.maxLength},${link.instance}\t${key}`,
   }
 }

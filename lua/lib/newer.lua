@@ -60,6 +60,13 @@ local function newer_look(f, found, want, texts, admits)
   if f.left_aside then found.more = true end
 end
 
+-- No worker of this version may ever come to take the marker: it goes by itself.
+local function newer_wake(f, version)
+  local wake = f.base .. whole(version) .. ":wake"
+  redis.call("ZADD", wake, 0, "w")
+  redis.call("PEXPIRE", wake, 3600000)
+end
+
 -- `records`: those that the call writes.
 local function newer_write(f, records)
   if #f.taken > 0 then redis.call("ZREM", f.base .. "newer", unpack(f.taken)) end
@@ -74,7 +81,7 @@ local function newer_write(f, records)
     versions[job.version] = true
   end
   redis.call("ZADD", f.base .. "newer", unpack(scored))
-  for version in pairs(versions) do redis.call("ZADD", f.base .. whole(version) .. ":wake", 0, "w") end
+  for version in pairs(versions) do newer_wake(f, version) end
 end
 
 -- Wakes a worker of this version, where jobs wait here for one. True where it did.
@@ -82,6 +89,6 @@ local function newer_beckon(f)
   if f.version < 2 then return false end
   local head = redis.call("ZRANGE", f.base .. "newer", "-inf", newer_limit(f.version), "BYSCORE", "LIMIT", 0, 1)
   if #head == 0 then return false end
-  redis.call("ZADD", f.base .. whole(f.version) .. ":wake", 0, "w")
+  newer_wake(f, f.version)
   return true
 end

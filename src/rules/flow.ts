@@ -1,6 +1,8 @@
 import { type Duration, durationMs, show } from "../model/duration.ts"
+import { TaskoraError } from "../model/errors.ts"
 import { checkKey } from "../model/names.ts"
 import { checkNames, invalid, wholeNumber } from "../model/options.ts"
+import { describeThrown } from "./thrown.ts"
 
 /** How a task's jobs may run, where a dispatch does not say otherwise. */
 export interface FlowOptions<In = unknown> {
@@ -101,7 +103,7 @@ function ttlOf(
     throw invalid(`${what}: ttl of ${ms} ms is longer than the task's ttl.max of ${maxTtlMs} ms`)
   if (delayMs >= ms)
     throw invalid(
-      `${what}: with a delay of ${delayMs} ms the job would expire first, after its ttl of ${ms} ms`,
+      `${what}: with a delay (or debounce) of ${delayMs} ms the job would expire first, after its ttl of ${ms} ms`,
     )
   return ms
 }
@@ -118,9 +120,19 @@ function slotOf(
       throw invalid(`${what}: concurrencyLimit (${show(concurrencyLimit)}) needs a concurrencyKey`)
     return undefined
   }
-  const key = typeof wanted === "function" ? wanted(data as never) : wanted
+  const key = typeof wanted === "function" ? chosenKey(wanted, data, what) : wanted
   return {
     key: checkKey(key, `${what}: concurrencyKey`),
     limit: concurrencyLimit === undefined ? flow.limit : resolveLimit(concurrencyLimit, what),
+  }
+}
+
+/** The user's function sees data that nothing has validated yet. */
+function chosenKey(choose: (data: never) => unknown, data: unknown, what: string): unknown {
+  try {
+    return choose(data as never)
+  } catch (cause) {
+    const { message } = describeThrown(cause)
+    throw new TaskoraError(`${what}: concurrencyKey threw for this data: ${message}`, "INVALID", { cause })
   }
 }

@@ -84,12 +84,18 @@ function isClass(item: unknown): boolean {
 
 const finalClasses = [ValidationError, TimeoutError, CancelledError, SerializationError, StalledError]
 
+function namesFinal(type: ErrorClass): boolean {
+  return finalClasses.some((final) => type === final || type.prototype instanceof final)
+}
+
 /** Whether this error is one that the options retry, attempts aside. */
 export function isRetryable(error: unknown, retry: Retry): boolean {
   if (error instanceof RetryError) return true
   if (retry.noRetryOn.some((type) => error instanceof type)) return false
-  if (retry.retryOn) return retry.retryOn.some((type) => error instanceof type)
-  return !finalClasses.some((type) => error instanceof type)
+  const isFinal = finalClasses.some((type) => error instanceof type)
+  if (!retry.retryOn) return !isFinal
+  // `Error` does not name what another attempt cannot mend.
+  return retry.retryOn.some((type) => error instanceof type && (!isFinal || namesFinal(type)))
 }
 
 /**
