@@ -17,6 +17,9 @@ const listeners = at("events/listeners.test.ts")
 const lost = at("worker/lost-connection.test.ts")
 const matrix = at("lua/matrix.test.ts")
 const network = at("faults/network.test.ts")
+const keys = at("faults/abuse/keys.test.ts")
+const hostile = at("faults/abuse/hostile-keys.test.ts")
+const payloads = at("faults/abuse/payloads.test.ts")
 const processes = at("faults/processes.test.ts")
 const redis = at("faults/redis.test.ts")
 const states = at("store/redis/states.test.ts")
@@ -95,6 +98,9 @@ export const catalogue = {
     ),
   },
   Races: {
+    "stall check against finish, fail, cancel, renew, in every order": at("faults/abuse/races.test.ts")(
+      "in every order that begins with %s: one end, and the losers write nothing",
+    ),
     "cancel at every state": matrix("script x outcome x state"),
     "cancel at every state, against a worker": at("api/cancel.test.ts")(
       "cancels in every state race with the worker: each job ends once, as its answer says",
@@ -127,6 +133,18 @@ export const catalogue = {
     "close right after a dispatch": close("just before it, and awaited by nobody, is stored"),
   },
   Payloads: {
+    "10 MB": payloads("10 MB travel whole where the limit lets them, as data, as a result and to listeners"),
+    "10 MB, beyond the limit": payloads(
+      "10 MB beyond the limit are refused as data, and fail the job as a result",
+    ),
+    "depth 10,000": payloads(
+      "depth 10,000 is carried or refused, as data and as a result, and the next job runs",
+    ),
+    NaN: payloads("NaN"),
+    Infinity: payloads("Infinity"),
+    "-0": payloads("-0"),
+    Map: payloads("a Map"),
+    "throwing toJSON": payloads("a throwing toJSON"),
     BigInt: badInput('[10n, "SERIALIZATION", "BigInt"]'),
     cyclic: badInput('[cycle(), "SERIALIZATION", "circular"]'),
     function: badInput('[() => 1, "SERIALIZATION", "function"]'),
@@ -142,6 +160,7 @@ export const catalogue = {
     "size limit, in bytes": badInput("the limit is configurable, in bytes"),
   },
   Results: {
+    Buffer: payloads("a Buffer"),
     BigInt: badInput("10n"),
     cyclic: badInput("a cycle"),
     undefined: badInput("undefined"),
@@ -184,6 +203,23 @@ export const catalogue = {
     ),
   },
   "Names and keys": {
+    "two different names never share a key": keys(
+      "two different names never share a key, whatever the names",
+    ),
+    "ids of schedules' and workflows' jobs": keys(
+      "job ids of schedules and workflows are ids, and different ones for different slots and nodes",
+    ),
+    "keys that are none": keys("the key %j is refused"),
+    "hostile keys of throttle and deduplication": hostile(
+      "of %s: each lets its first dispatch in, and not its second",
+    ),
+    "hostile keys of debounce": hostile("of debounce: each replaces its own job, and no other's"),
+    "hostile keys of concurrency": hostile(
+      "of concurrency: the first job of each runs beside all others, and its second only after it",
+    ),
+    "hostile job ids": hostile(
+      "as ids of jobs: each is a job of its own, found by its id, and a second one is a duplicate",
+    ),
     "names of tasks": badInput("names of tasks"),
     "names of tasks never share a job": at("api/options.test.ts")(
       "tasks of different names never share a job, whatever the names",
@@ -238,6 +274,7 @@ export const catalogue = {
     "OTLP backend down, refusing": at("telemetry/backend.test.ts")(
       "that is no help (%s): the loss is reported",
     ),
+    "malformed traceparent": at("telemetry/propagation.test.ts")("is ignored where it is malformed: %s"),
     "oversized traceparent": at("telemetry/propagation.test.ts")(
       "is ignored where its own part is oversized",
     ),
@@ -252,24 +289,12 @@ export const catalogue = {
 
 /** Lines that no test holds, and why. None may be added. */
 export const open: Readonly<Record<string, string>> = {
-  "Races: stall check against finish, fail, cancel, renew, in every order":
-    "the model meets them at random only",
   "Races: listeners attached during start": "before and after it are held",
-  "Payloads: 10 MB": "2 MB and the limit's edge are held",
-  "Payloads: depth 10,000": "1,000 is carried and 100,000 refused",
-  "Payloads: NaN, Infinity, -0, Map, throwing toJSON": "held as results only",
-  "Results: 10 MB": "2 MB is held",
-  "Results: depth 10,000": "not tried as a result",
-  "Results: Buffer": "held as data only",
   "Options: delay 1.5": "not among the delays that are tried",
-  "Names and keys: hostile keys of concurrency, debounce, throttle, deduplication": "no test of all of them",
-  "Names and keys: hostile job ids": "only their refusal is held",
-  "Names and keys: two different names never share a key": "no property test",
   "Listeners: re-entrant": "a listener that dispatches and listens is held, one that removes all is not",
   "Stored data: truncated JSON": "held below the app only",
   "Stored data: missing fields, unknown states": "held below the app only",
   "Progress: 100,000 reports": "not tried with that many",
   "The endpoint: token compared in constant time, never logged": "only that answers do not show it",
   "Telemetry: OTLP backend that answers 500, or slowly": "hanging, refusing and absent ones are held",
-  "Telemetry: malformed traceparent": "oversized ones are held",
 }
