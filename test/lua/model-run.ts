@@ -46,7 +46,7 @@ export class Real {
     const said = stale ? "stale" : spoken(call, reply)
     expect(said, `answer to ${JSON.stringify(call)}`).toEqual(wanted)
     if (model.isPaused && !stale && !again) this.note(`${call.script} while paused`)
-    if (!stale && call.script === "settle") this.heard(call.options.want, waited, reply as never)
+    if (!stale && call.script === "settle") this.heard(again ? 0 : call.options.want, waited, reply as never)
     if (!stale && call.script === "launch")
       this.heard(0, 0, { claimed: claimedBy(call.id, reply as LaunchReply), more: false })
     this.compare(model, call)
