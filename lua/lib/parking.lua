@@ -132,7 +132,8 @@ local function parking_admits(p, t, id, r)
     k.held = k.held + 1
     return true
   end
-  if free > 0 then k.free = math.max(k.free, free) end
+  -- The slot that was kept for it may suit others, where their limits are higher.
+  if free > 0 or has then k.free = math.max(k.free, free, 1) end
   r.state = "k"
   local job = { id = id, r = r, member = member, limit = limit }
   p.parking[#p.parking + 1] = job
