@@ -8,7 +8,8 @@
 -- is written as the ms after claimed (after created where the job never ran), and not below 0 should the clock go back.
 -- Data of more than 1 KiB lies in data:<id> (flag b) and is only read to be handed out; "\1" stands in its place here.
 -- cold ends with the job's terms (see `terms`), ";" before them, where it has any; such a job carries flag k.
-local hot_pattern = "^(%a),(%d*),(%d*),(%d*),(%d*),(%d*),(%a*),([^,\n]*)\n()"
+-- The letters of the states; any other is damage.
+local hot_pattern = "^([acdefknwx]),(%d*),(%d*),(%d*),(%d*),(%d*),(%a*),([^,\n]*)\n()"
 local cold_pattern = "^(%d+),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*),(%d*)([^\n]*)\n()"
 
 -- The record as a table; nil when it is damaged.

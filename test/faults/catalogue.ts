@@ -11,6 +11,7 @@ const at =
 const badInput = at("api/bad-input.test.ts")
 const calls = at("faults/scripts/mischief.ts")
 const close = at("worker/close.test.ts")
+const damaged = at("faults/abuse/damaged.test.ts")
 const endpoint = at("exporters/endpoint.test.ts")
 const fencing = at("worker/fencing.test.ts")
 const listeners = at("events/listeners.test.ts")
@@ -237,6 +238,9 @@ export const catalogue = {
     "calling close()": listeners("a listener that calls close() ends the app, and hears what came before"),
   },
   "Stored data": {
+    "truncated JSON": damaged("truncated JSON"),
+    "missing fields": damaged("missing fields"),
+    "unknown states": damaged("an unknown state"),
     "a damaged record, in every state": at("lua/states.ts")("damaged, waiting"),
     "a record of another type": at("lua/upkeep.test.ts")(
       "one spoilt job stops neither the upkeep nor the claim of the others",
@@ -292,8 +296,6 @@ export const open: Readonly<Record<string, string>> = {
   "Races: listeners attached during start": "before and after it are held",
   "Options: delay 1.5": "not among the delays that are tried",
   "Listeners: re-entrant": "a listener that dispatches and listens is held, one that removes all is not",
-  "Stored data: truncated JSON": "held below the app only",
-  "Stored data: missing fields, unknown states": "held below the app only",
   "Progress: 100,000 reports": "not tried with that many",
   "The endpoint: token compared in constant time, never logged": "only that answers do not show it",
   "Telemetry: OTLP backend that answers 500, or slowly": "hanging, refusing and absent ones are held",
