@@ -22,6 +22,8 @@ local function keep(q, a, known)
     flow().choose(f)
   end
 
+  -- What is taken from its place and cannot be told of would stand nowhere: a spoilt stream is refused before.
+  if lost.runs[1] or ready.jobs[1] then redis.call("XREVRANGE", q.events, "+", "-", "COUNT", 1) end
   redis.call("ZREM", q.active, "")
   local call = {
     now = now, time = whole(now), bin = { gone = {}, expire = {} }, records = {}, keep = a.keepFailed,

@@ -25,6 +25,28 @@ onBothHosts("how much one call of upkeep does", (host) => {
     expect(await task.command("ZRANGE", task.keys.priority, "0", "-1")).toEqual(["well"])
   })
 
+  // The embedded engine cannot rename, and nobody else can spoil its keys.
+  test.runIf(host.name === "redis")(
+    "a stream of a wrong type refuses it whole; what it would have recovered is recovered when that is mended",
+    async () => {
+      const task = bench.task()
+      await task.dispatch("lost")
+      await task.fresh(task.calls.settle(task.next("w"), [], { want: 1, lease: 5 }))
+      await bench.pass(10)
+      const { events } = task.keys
+      const before = await task.check()
+      await task.command("RENAME", events, `${events}-aside`)
+      await task.command("SET", events, "spoilt")
+      const { script, keys, args } = task.calls.upkeep(task.next("up"))
+      await expect(bench.store.run(script.source, keys, args)).rejects.toThrow(/WRONGTYPE/)
+      await task.command("DEL", events)
+      await task.command("RENAME", `${events}-aside`, events)
+      expect(await task.check()).toEqual(before)
+      const kept = await task.fresh(task.calls.upkeep(task.next("up")))
+      expect(kept.tasks).toMatchObject([{ stalled: [{ id: "lost", action: "recovered" }] }])
+    },
+  )
+
   test("500 jobs over all its tasks, which share them", async () => {
     const tasks = await dueTasks(bench, 3, 300)
     const promoted = await untilDone(bench, tasks)
