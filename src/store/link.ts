@@ -16,7 +16,7 @@ import { bySlot } from "./slots.ts"
 import type { Access, Adapter, Needs, ServerInfo, Store, StreamChunk } from "./store.ts"
 
 /** The version of what lies in the store: keys, records, entries. Another number is refused at start. */
-export const wireVersion = "1"
+export const wireVersion = "2"
 
 export interface LinkListeners {
   lost(error: Error): void

@@ -157,7 +157,7 @@ describe("the manifest", () => {
 
   test("what it is developed with is pinned", () => {
     const loose = Object.entries(manifest.devDependencies).filter(
-      ([, range]) => !/^\d+\.\d+\.\d+$/.test(range),
+      ([, range]) => !/^(?:npm:[\w@/-]+@)?\d+\.\d+\.\d+$/.test(range),
     )
     expect(loose).toEqual([])
   })
