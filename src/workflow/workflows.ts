@@ -36,6 +36,8 @@ export class Workflows implements Dispatcher, WorkflowHost {
   private readonly followers = new Map<string, WorkflowFollower>()
   /** Ids of jobs that just ended, by task, until the turn is over. */
   private readonly endedNodes = new Map<string, Set<string>>()
+  /** Workflows that want another look, from when on, monotonic ms. */
+  private readonly again = new Map<string, number>()
   private nap: unknown
   private stopped = false
 
@@ -199,7 +201,6 @@ export class Workflows implements Dispatcher, WorkflowHost {
         if (ids.length === 0) this.lookAgain(id)
       }),
     )
-    // A page may not have held all of it.
     const rest = ids.filter((id) => !outcomes.has(id))
     if (outcomes.size > 0 && (rest.length > 0 || (ids.length === 0 && outcomes.size === 100)))
       await this.carry(task, rest)
@@ -207,10 +208,7 @@ export class Workflows implements Dispatcher, WorkflowHost {
 
   /** Whoever left something behind may have been given nodes to dispatch, which nobody else gets before their time is up. */
   private lookAgain(id: string): void {
-    const { clock } = this.core.link
-    clock.setTimeout(() => {
-      if (!this.stopped) this.carrying(this.conductor.tell(id, []))
-    }, leaseMs + 100)
+    this.again.set(id, this.core.link.clock.monotonic() + leaseMs)
   }
 
   private async conclude(id: string, keys: WorkflowKeys, reply: AdvanceReply): Promise<void> {
@@ -237,24 +235,26 @@ export class Workflows implements Dispatcher, WorkflowHost {
   }
 
   private async patrol(): Promise<void> {
-    const { link } = this.core
-    if (this.stopped || link.closed) return
+    const { clock, closed } = this.core.link
+    if (this.stopped || closed) return
     let ms = longestNap
     try {
       const { ids, at, next } = await this.store.patrol()
+      for (const [id, from] of this.again) if (from <= clock.monotonic()) ids.push(id)
+      for (const id of ids) this.again.delete(id)
       await Promise.all(ids.map((id) => this.conductor.tell(id, [])))
       if (next !== undefined) ms = Math.max(50, Math.min(busyNap, next - at))
-      if (ids.length === 20) ms = 0
+      if (ids.length >= 20) ms = 0
     } catch (error) {
       this.troubled(error)
     }
-    if (!this.stopped) this.rest(ms)
+    this.rest(ms)
   }
 
   private rest(ms: number): void {
     const { clock } = this.core.link
     clock.clearTimeout(this.nap)
-    this.nap = clock.setTimeout(() => void this.patrol(), ms, false, ms > 0)
+    if (!this.stopped) this.nap = clock.setTimeout(() => void this.patrol(), ms, false, ms > 0)
   }
 
   private follower(id: string): WorkflowFollower {
