@@ -19,6 +19,8 @@ const gauges = instruments.filter(({ name, kind }) => name.startsWith("taskora."
 const withoutOccasion = [
   "taskora.attempts.released",
   "taskora.events.lost",
+  "taskora.jobs.expired",
+  "taskora.jobs.revived",
   "taskora.jobs.stalled",
   "taskora.leases.lost",
   "taskora.observer.errors",
@@ -29,6 +31,11 @@ const withoutOccasion = [
   "taskora.stall.recovery.duration",
   "taskora.worker.errors",
   "taskora.worker.shutdowns",
+  "taskora.workflow.duration",
+  "taskora.workflows.cancelled",
+  "taskora.workflows.completed",
+  "taskora.workflows.failed",
+  "taskora.workflows.started",
 ]
 
 function sorted(series: Series): Series {

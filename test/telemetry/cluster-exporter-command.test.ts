@@ -208,8 +208,10 @@ describe.skipIf(!redisAvailable())("taskora exporter", () => {
           "taskora.queue.oldest.timestamp",
           "taskora.store.up",
           "taskora.task.info",
+          "taskora.task.paused",
           "taskora.task.workers",
           "taskora.workers",
+          "taskora.workflow.active",
         ])
         expect(receiver.resources[0]).toMatchObject({ "service.name": "taskora-exporter" })
         expect(receiver.spans).toEqual([])

@@ -74,12 +74,21 @@ class StoppableClock implements Clock {
 const withoutOccasion = [
   "taskora.attempts.released",
   "taskora.events.lost",
+  "taskora.jobs.expired",
+  "taskora.jobs.revived",
   "taskora.leases.lost",
   "taskora.schedule.lateness",
   "taskora.schedule.missed",
   "taskora.schedule.next.timestamp",
   "taskora.schedule.skipped",
+  "taskora.task.paused",
   "taskora.worker.shutdowns",
+  "taskora.workflow.active",
+  "taskora.workflow.duration",
+  "taskora.workflows.cancelled",
+  "taskora.workflows.completed",
+  "taskora.workflows.failed",
+  "taskora.workflows.started",
 ]
 
 interface Answer {
