@@ -42,7 +42,8 @@ onRedis("a worker that comes back after its lease", (host) => {
       const texts = keys.filter((key) => /:(job|progress|result):/.test(key))
       return {
         keys,
-        stats: stats.filter(([name]) => !name.startsWith("lane:") && name !== "swept").sort(),
+        // A worker that lost its connection lets the tokens leap with its first claim: that is no effect of its late run.
+        stats: stats.filter(([name]) => !/^(?:lane:.*|swept|token)$/.test(name)).sort(),
         events: await redis.xlen(`${base}events`),
         texts: texts.length > 0 ? await redis.mget(texts) : [],
       }
